@@ -1,0 +1,95 @@
+package metal
+
+import (
+	"sync/atomic"
+
+	"kiln/abi"
+	"kiln/kernel/metal/acpi"
+)
+
+// The ends of the machine: exit, and the kernel's own failures.
+
+var dying uint32
+
+// exitMachine ends the machine with the program's status.
+func exitMachine(status uintptr) {
+	sendControl(abi.MsgExit, uint64(status&0xff))
+	powerOff(status & 0xff)
+}
+
+// powerOff tries what machines have: QEMU's exit device, ACPI's sleep state S5,
+// the keyboard controller's reset line, and at last a triple fault, at which
+// every monitor stops or resets the machine.
+func powerOff(status uintptr) {
+	Out32(0xf4, uint32(status))
+	if p := &firmware.Power; haveACPI && p.HaveS5 && p.PM1aControl.Space == acpi.SpacePort && p.PM1aControl.Addr != 0 {
+		a, _ := p.OffPM1()
+		Out16(uint16(p.PM1aControl.Addr), a)
+	}
+	Out8(0x64, 0xfe)
+	tripleFault()
+}
+
+func tripleFault() {
+	var none [2]uint64
+	loadTables(thisCPU().self+cpuGDTR, addrOf(&none), 0)
+	stop()
+}
+
+func outOfMemory() {
+	if atomic.SwapUint32(&dying, 1) == 0 {
+		p := serial.errPort
+		putString(p, "\nkiln: out of memory: all ")
+		putDecimal(p, uint64(phys.total>>20))
+		putString(p, " MiB of the machine are in use; give it more with -m\n")
+		exitMachine(abi.ExitOOM)
+	}
+	stop()
+}
+
+// fatal reports a failure of the kernel itself and ends the machine. frame is
+// the address of the registers at the time, 0 for none.
+func fatal(msg string, frame uintptr) {
+	if atomic.SwapUint32(&dying, 1) != 0 {
+		stop()
+	}
+	p := serial.errPort
+	putString(p, "\nkiln: kernel failure: ")
+	putString(p, msg)
+	putByte(p, '\n')
+	if frame != 0 {
+		dumpFrame(p, threadOf(frame))
+	}
+	if serial.control {
+		putString(abi.PortControl, abi.MsgFault+" ")
+		putString(abi.PortControl, msg)
+		putByte(abi.PortControl, '\n')
+	}
+	powerOff(abi.ExitFault)
+}
+
+func dumpFrame(p uint16, t *thread) {
+	c := thisCPU()
+	putRegs(p, "vec", t.vec, "err", t.err, "cr2", readCR2(), "cpu", c.id)
+	putRegs(p, "ip", t.ip, "sp", t.sp, "bp", t.bp, "flags", t.flags)
+	putRegs(p, "ax", t.ax, "bx", t.bx, "cx", t.cx, "dx", t.dx)
+	putRegs(p, "si", t.si, "di", t.di, "r8", t.r8, "r9", t.r9)
+	putRegs(p, "r10", t.r10, "r11", t.r11, "r12", t.r12, "r13", t.r13)
+	putRegs(p, "r14", t.r14, "r15", t.r15, "thread", c.cur, "metal", c.inMetal)
+	traceback(p, t.ip, t.bp)
+}
+
+func putRegs(p uint16, n1 string, v1 uintptr, n2 string, v2 uintptr, n3 string, v3 uintptr, n4 string, v4 uintptr) {
+	putReg(p, n1, v1)
+	putReg(p, n2, v2)
+	putReg(p, n3, v3)
+	putReg(p, n4, v4)
+	putByte(p, '\n')
+}
+
+func putReg(p uint16, name string, v uintptr) {
+	putString(p, name)
+	putByte(p, '=')
+	putHex(p, uint64(v))
+	putByte(p, ' ')
+}

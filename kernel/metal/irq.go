@@ -1,0 +1,131 @@
+package metal
+
+import (
+	"errors"
+	"sync/atomic"
+)
+
+// Device interrupts. Each has a vector of its own, the same on all CPUs, and a
+// descriptor that becomes readable: goroutines wait for an interrupt through
+// the runtime's netpoller, like for a socket.
+
+var irqs struct {
+	mu   spinLock
+	next uintptr // next CPU to get one
+	fd   [256]uint32
+	cpu  [256]uint32
+}
+
+// raiseInterrupt runs in the interrupt handler.
+func raiseInterrupt(vec uintptr) {
+	fd := uintptr(irqs.fd[vec])
+	if fd == 0 {
+		return
+	}
+	fds.mu.lock()
+	atomic.AddUint64(&fdAt(fd).count, 1)
+	markReady(fd, epollIn)
+	fds.mu.unlock()
+}
+
+// newVector allocates a vector for descriptor fd and chooses its CPU.
+func newVector(fd uintptr) uintptr {
+	irqs.mu.lock()
+	for v := uintptr(vecDevice); v < vecDeviceEnd; v++ {
+		if irqs.fd[v] == 0 {
+			irqs.fd[v] = uint32(fd)
+			irqs.cpu[v] = uint32(irqs.next % uintptr(ncpu))
+			irqs.next++
+			irqs.mu.unlock()
+			return v
+		}
+	}
+	irqs.mu.unlock()
+	return errno(enospc)
+}
+
+// Interrupt is one interrupt source. It implements device.Interrupt.
+type Interrupt struct {
+	vector uintptr
+	fd     uintptr
+	poll   uintptr // the netpoller's descriptor
+	closed atomic.Bool
+}
+
+var errInterrupts = errors.New("no interrupt vector left")
+var errClosed = errors.New("interrupt closed")
+var errNoGSI = errors.New("no interrupt controller has that input")
+
+// NewInterrupt allocates an interrupt vector; interrupts are spread over the
+// CPUs. Connect it with MSI or ConnectGSI.
+func NewInterrupt() (*Interrupt, error) {
+	fd := trapSyscall(privAllocFD, 0, fdInterrupt, 0, 0, 0, 0)
+	if isErr(fd) {
+		return nil, errInterrupts
+	}
+	v := trapSyscall(privNewVector, fd, 0, 0, 0, 0, 0)
+	if isErr(v) {
+		FreeFD(int(fd))
+		return nil, errInterrupts
+	}
+	poll, ok := pollOpen(fd)
+	if !ok {
+		FreeFD(int(fd))
+		return nil, errInterrupts
+	}
+	return &Interrupt{vector: v, fd: fd, poll: poll}, nil
+}
+
+// MSI returns the message address and data that raise the interrupt.
+func (i *Interrupt) MSI() (addr uint64, data uint32) {
+	c := cpuAt(uintptr(irqs.cpu[i.vector]))
+	return 0xfee00000 | uint64(c.apicID)<<12, uint32(i.vector)
+}
+
+// ConnectGSI connects a global system interrupt (an I/O APIC input) to it.
+func (i *Interrupt) ConnectGSI(gsi int, level, activeLow bool) error {
+	flags := uintptr(0)
+	if level {
+		flags |= 1
+	}
+	if activeLow {
+		flags |= 2
+	}
+	if isErr(trapSyscall(privRouteGSI, uintptr(gsi), i.vector, flags, 0, 0, 0)) {
+		return errNoGSI
+	}
+	return nil
+}
+
+// Wait blocks until the interrupt has been raised since Wait last returned. A
+// goroutine that waits here does not keep the runtime from reporting a
+// deadlock.
+func (i *Interrupt) Wait() error {
+	f := fdAt(i.fd)
+	for {
+		if i.closed.Load() {
+			return errClosed
+		}
+		if atomic.SwapUint64(&f.count, 0) != 0 {
+			return nil
+		}
+		pollReset(i.poll)
+		if atomic.LoadUint64(&f.count) != 0 {
+			continue
+		}
+		if !pollWait(i.poll) {
+			return errClosed
+		}
+	}
+}
+
+// Close ends a Wait in progress and frees the vector.
+func (i *Interrupt) Close() error {
+	if i.closed.Swap(true) {
+		return errClosed
+	}
+	irqs.fd[i.vector] = 0
+	pollClose(i.poll)
+	FreeFD(int(i.fd))
+	return nil
+}
