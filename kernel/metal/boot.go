@@ -27,28 +27,35 @@ func boot() {
 	bootData.entryTSC = peek64(dmapBase + bootInfo)
 	initSerial()
 	readStartInfo() // command line, modules, memory map
-	readImage()     // what the image's header says
-	addMemory()     // physical memory, without what is in use
-	mapImage()      // kernel text read-only, data no-execute
-	mapMemory()     // all physical memory, devices uncached
+	initTrace()
+	readImage() // what the image's header says
+	addMemory() // physical memory, without what is in use
+	mark("memory")
+	mapImage()  // kernel text read-only, data no-execute
+	mapMemory() // all physical memory, devices uncached
+	mark("page tables")
 	initAreas()
 	setupIDT()
 	c := newCPU(0)
 	c.load() // from here on faults are handled
+	mark("CPU")
 	maskPICs()
 	detectAPIC()
 	c.setupAPIC()
-	calibrate()
-	readRTC()
+	readFirmware() // ACPI
+	mark("firmware")
+	initClock()
+	mark("clock")
 	initFDs()
 	demandZero()
-	readFirmware() // ACPI
 	findCPUs()
 	initControl()
 	startThread0(c)
+	mark("interrupts")
 	startCPUs()
 	poke64(dmapBase+bootTables, 0) // no identity map from here on
 	flushTLB()
+	mark("runtime entry")
 }
 
 // readStartInfo reads what the monitor handed over.

@@ -1,6 +1,12 @@
 package metal
 
-import "math/bits"
+import (
+	"math/bits"
+	"sync/atomic"
+	"unsafe"
+
+	"kiln/kernel/metal/clock"
+)
 
 // Time. The monotonic clock counts nanoseconds since boot:
 //
@@ -17,15 +23,30 @@ var (
 	tscHz     uint64
 )
 
+var (
+	hypervisor  clock.Hypervisor
+	calibration clock.Calibration
+	refineAt    uint64 // when to measure again; 0: the frequency is exact
+	hardware    = clock.Hardware{TSC: rdtsc, In8: In8, Out8: Out8, In32: In32}
+	apicCounter = clock.Hardware{TSC: rdtsc, APIC: readAPICTimer}
+)
+
+func readAPICTimer() uint32 { return apicRead(apicCurrent) }
+
 func nanotime() uint64 {
-	hi, lo := bits.Mul64(rdtsc()-clockTSC, clockMult)
-	return clockNS + (hi<<32 | lo>>32)
+	for {
+		seq := atomic.LoadUint64(&clockSeq)
+		hi, lo := bits.Mul64(rdtsc()-clockTSC, clockMult)
+		ns := clockNS + (hi<<32 | lo>>32)
+		if seq&1 == 0 && seq == atomic.LoadUint64(&clockSeq) {
+			return ns
+		}
+	}
 }
 
 // tscAt is the TSC at a time on the monotonic clock.
 func tscAt(ns uint64) uint64 {
-	d := ns - min(ns, clockNS)
-	hi, lo := bits.Mul64(d, tscHz)
+	hi, lo := bits.Mul64(ns-min(ns, clockNS), tscHz)
 	if hi >= 1_000_000_000 {
 		return ^uint64(0)
 	}
@@ -40,90 +61,113 @@ func delay(ns uint64) {
 	}
 }
 
-func setTSC(hz uint64) {
+// setTSCHz makes the clock run at a frequency from now on.
+func setTSCHz(hz uint64) {
+	now, tsc := uint64(0), rdtsc()
+	if tscHz != 0 {
+		now = nanotime()
+	}
+	atomic.AddUint64(&clockSeq, 1)
+	clockNS, clockTSC = now, tsc
 	tscHz = hz
 	clockMult = 1_000_000_000 << 32 / hz
+	atomic.AddUint64(&clockSeq, 1)
 }
 
-func pitLatch() uint32 {
-	Out8(0x43, 0)
-	lo := In8(0x40)
-	hi := In8(0x40)
-	return uint32(hi)<<8 | uint32(lo)
+// initClock finds the frequencies of the TSC and of the local APIC's timer, and
+// the time of day: from the hypervisor where it tells, else by measuring.
+func initClock() {
+	hypervisor = clock.Detect(cpuid)
+	if hypervisor.Kind == clock.TCG {
+		// QEMU emulates an APIC timer that counts nanoseconds.
+		hypervisor.APICHz = 1_000_000_000
+	}
+	apic.hz = hypervisor.APICHz / apicDivider
+	if !kvmClock() {
+		hz, exact := clock.TSCHz(cpuid)
+		if hypervisor.TSCHz != 0 {
+			hz, exact = hypervisor.TSCHz, true
+		}
+		if exact {
+			setTSCHz(hz)
+		} else {
+			measureTSC()
+		}
+		readRTC()
+	}
+	if apic.hz == 0 && !apic.deadline {
+		measureAPIC()
+	}
 }
 
-// pitSample reads the PIT and the TSC together: the tightest of a few tries,
-// since the host may deschedule the guest in between.
-func pitSample() (p uint32, t uint64, l uint32) {
-	best := ^uint64(0)
-	for i := 0; i < 4; i++ {
-		a := rdtsc()
-		x := pitLatch()
-		y := apicRead(apicCurrent)
-		b := rdtsc()
-		if b-a < best {
-			best, p, t, l = b-a, x, a+(b-a)/2, y
-		}
+// kvmClock uses the paravirtual clock, if there is one.
+func kvmClock() bool {
+	if !hypervisor.KVMClock || !hypervisor.KVMClockStable {
+		return false
 	}
-	return
+	page := allocPage()
+	words := unsafe.Slice((*uint32)(unsafe.Pointer(dmapBase+page)), 16)
+	wrmsr(clock.MSRSystemClock, page|1)
+	pv, ok := clock.ReadPVClock(words)
+	if !ok || !pv.Stable {
+		return false
+	}
+	setTSCHz(pv.TSCHz())
+	c := pv.Clock()
+	wrmsr(clock.MSRWallClock, page+32)
+	if wall, ok := clock.ReadWallClock(words[8:]); ok {
+		clockWall = wall + c.Now(rdtsc()) - nanotime()
+	}
+	return true
 }
 
-// calibrate measures the TSC and the local APIC's timer.
-func calibrate() {
-	Out8(0x43, 0x34)
-	Out8(0x40, 0xff)
-	Out8(0x40, 0xff)
-	// The new count is loaded some time after the write: wait for it.
-	for last := pitLatch(); ; {
-		x := pitLatch()
-		if x < last && x > 0x8000 {
-			break
-		}
-		last = x
+// measureTSC measures coarsely now, because the program waits; refineClock
+// makes it exact later.
+func measureTSC() {
+	ref, hw := clock.PIT(), &hardware
+	if apic.hz != 0 {
+		ref, hw = clock.APIC(apic.hz), &apicCounter
+		apicWrite(apicInitial, 0xffffffff)
 	}
-	const ticks = 1193 // 1 ms
-	apicWrite(apicInitial, 0xffffffff)
-	p0, t0, l0 := pitSample()
-	for {
-		if x := pitLatch(); uint16(p0-x) >= ticks {
-			break
-		}
+	const ppm, limit = 1000, 1_000_000
+	if !calibration.Run(hw, ref, ppm, limit) || calibration.TSCHz() == 0 {
+		fatal("no clock: the machine has neither a timer nor a known TSC frequency", 0)
 	}
-	p1, t1, l1 := pitSample()
 	apicWrite(apicInitial, 0)
-	d := uint64(uint16(p0 - p1))
-	setTSC((t1 - t0) * 1193182 / d)
-	apic.hz = uint64(l0-l1) * 1193182 / d
-	clockTSC = t0
+	setTSCHz(calibration.TSCHz())
+	if clock.StartPIT(&hardware) {
+		calibration.Refine(&hardware, clock.PIT())
+		refineAt = 10_000_000
+	}
 }
 
-func rtcReg(r uint8) uint64 {
-	Out8(0x70, r)
-	v := In8(0x71)
-	return uint64(v>>4)*10 + uint64(v&15)
+// refineClock measures again, ever more rarely, when CPU 0 looks at the clock
+// anyway.
+func refineClock(now uint64) {
+	if refineAt == 0 || now < refineAt {
+		return
+	}
+	if calibration.Refine(&hardware, clock.PIT()) {
+		setTSCHz(calibration.TSCHz())
+	}
+	if refineAt = now * 2; now > 30_000_000_000 {
+		refineAt = 0
+	}
+}
+
+// measureAPIC measures the local APIC's timer against the TSC.
+func measureAPIC() {
+	apicWrite(apicInitial, 0xffffffff)
+	start := nanotime()
+	from := readAPICTimer()
+	delay(500_000)
+	ticks := uint64(from - readAPICTimer())
+	apic.hz = ticks * 1_000_000_000 / (nanotime() - start)
+	apicWrite(apicInitial, 0)
 }
 
 func readRTC() {
-	for i := 0; i < 100000; i++ {
-		Out8(0x70, 10)
-		if In8(0x71)&0x80 == 0 {
-			break
-		}
+	if unix, ok := clock.ReadRTC(In8, Out8, firmware.Power.Century); ok {
+		clockWall = uint64(unix)*1_000_000_000 - nanotime()
 	}
-	s, m, h := rtcReg(0), rtcReg(2), rtcReg(4)
-	d, mo, y := rtcReg(7), rtcReg(8), 2000+rtcReg(9)
-	if mo == 0 || mo > 12 {
-		return
-	}
-	yy := y
-	if mo <= 2 {
-		yy--
-	}
-	era := yy / 400
-	yoe := yy - era*400
-	mp := (mo + 9) % 12
-	doy := (153*mp+2)/5 + d - 1
-	doe := yoe*365 + yoe/4 - yoe/100 + doy
-	days := era*146097 + doe - 719468
-	clockWall = (days*86400+h*3600+m*60+s)*1000000000 - nanotime()
 }

@@ -9,10 +9,13 @@ import (
 
 // The ends of the machine: exit, and the kernel's own failures.
 
+// dying is the number of the CPU that ends the machine, plus 1.
 var dying uint32
 
 // exitMachine ends the machine with the program's status.
 func exitMachine(status uintptr) {
+	mark("exit")
+	printTrace()
 	sendControl(abi.MsgExit, uint64(status&0xff))
 	powerOff(status & 0xff)
 }
@@ -37,7 +40,7 @@ func tripleFault() {
 }
 
 func outOfMemory() {
-	if atomic.SwapUint32(&dying, 1) == 0 {
+	if atomic.CompareAndSwapUint32(&dying, 0, uint32(thisCPU().id)+1) {
 		p := serial.errPort
 		putString(p, "\nkiln: out of memory: all ")
 		putDecimal(p, uint64(phys.total>>20))
@@ -50,7 +53,11 @@ func outOfMemory() {
 // fatal reports a failure of the kernel itself and ends the machine. frame is
 // the address of the registers at the time, 0 for none.
 func fatal(msg string, frame uintptr) {
-	if atomic.SwapUint32(&dying, 1) != 0 {
+	me := uint32(thisCPU().id) + 1
+	if !atomic.CompareAndSwapUint32(&dying, 0, me) {
+		if dying == me {
+			powerOff(abi.ExitFault) // failed again while saying so
+		}
 		stop()
 	}
 	p := serial.errPort
@@ -77,6 +84,10 @@ func dumpFrame(p uint16, t *thread) {
 	putRegs(p, "r10", t.r10, "r11", t.r11, "r12", t.r12, "r13", t.r13)
 	putRegs(p, "r14", t.r14, "r15", t.r15, "thread", c.cur, "metal", c.inMetal)
 	traceback(p, t.ip, t.bp)
+	if cur := c.cur; c.inMetal != 0 && cur != 0 && cur != t.addr() {
+		putString(p, "entered from\n")
+		traceback(p, threadOf(cur).ip, threadOf(cur).bp)
+	}
 }
 
 func putRegs(p uint16, n1 string, v1 uintptr, n2 string, v2 uintptr, n3 string, v3 uintptr, n4 string, v4 uintptr) {

@@ -15,6 +15,12 @@ func pollReset(pd uintptr)                {}
 func pollWait(pd uintptr) bool            { return false }
 func pollClose(pd uintptr)                {}
 
+// HoldPoll and ReleasePoll do nothing outside a unikernel.
+func HoldPoll()    {}
+func ReleasePoll() {}
+
+func symbol(pc uintptr) string { return "" }
+
 // AtExit does nothing outside a unikernel.
 func AtExit(f func()) {}
 

@@ -3,9 +3,9 @@
 package metal
 
 import (
+	"sync/atomic"
 	"syscall"
 	"unsafe"
-	_ "unsafe" // for linkname
 )
 
 // Links into the runtime and into the syscall package that the build replaces.
@@ -39,8 +39,29 @@ func pollOpen(fd uintptr) (uintptr, bool) {
 	return pd, errno == 0
 }
 
-func pollReset(pd uintptr)     { runtimePollReset(pd, 'r') }
-func pollWait(pd uintptr) bool { return runtimePollWait(pd, 'r') == 0 }
+func pollReset(pd uintptr) { runtimePollReset(pd, 'r') }
+
+// pollWait is not counted as waiting for I/O: a driver that waits for its
+// device must not keep the runtime from seeing that the program is deadlocked.
+func pollWait(pd uintptr) bool {
+	netpollWaiters.Add(^uint32(0))
+	ok := runtimePollWait(pd, 'r') == 0
+	netpollWaiters.Add(1)
+	return ok
+}
+
+// netpollWaiters is how many goroutines wait in the netpoller. While it is 0
+// and there is nothing else to do, no thread polls, and the runtime reports a
+// deadlock.
+//
+//go:linkname netpollWaiters runtime.netpollWaiters
+var netpollWaiters atomic.Uint32
+
+// HoldPoll says that something from outside can still wake the program, like a
+// packet or a key, although no goroutine waits in the netpoller: the runtime
+// polls on and reports no deadlock. ReleasePoll takes one HoldPoll back.
+func HoldPoll()    { netpollWaiters.Add(1) }
+func ReleasePoll() { netpollWaiters.Add(^uint32(0)) }
 
 func pollClose(pd uintptr) {
 	runtimePollUnblock(pd)
@@ -69,4 +90,23 @@ var kilnHook func(trap, a1, a2, a3, a4, a5, a6 uintptr, p1, p2, p3, p4, p5, p6 u
 // golang.org/x/sys from now on. Where it does not handle one, metal does.
 func SetSyscallHook(h func(trap, a1, a2, a3, a4, a5, a6 uintptr, p1, p2, p3, p4, p5, p6 unsafe.Pointer) (r1, r2 uintptr, errno syscall.Errno, handled bool)) {
 	kilnHook = h
+}
+
+// The runtime's function tables, for tracebacks of the kernel's own failures.
+// runtime.FuncForPC would allocate.
+
+type funcInfo struct{ fn, module unsafe.Pointer }
+
+//go:linkname findFunc runtime.findfunc
+func findFunc(pc uintptr) funcInfo
+
+//go:linkname funcName runtime.funcname
+func funcName(f funcInfo) string
+
+// symbol returns the name of the function at pc; "" if there is none.
+func symbol(pc uintptr) string {
+	if f := findFunc(pc); f.fn != nil {
+		return funcName(f)
+	}
+	return ""
 }

@@ -172,7 +172,11 @@ func idle(c *cpu) {
 	atomic.StoreUint32(&c.idle, 0)
 	answerFlush()
 	atomic.AndUint64(&idleMask, ^bit)
-	runTimers(c, nanotime())
+	now := nanotime()
+	runTimers(c, now)
+	if c.id == 0 {
+		refineClock(now)
+	}
 }
 
 // arm sets the timer interrupt to the earliest thing this CPU waits for.
@@ -197,6 +201,9 @@ func handleTimer(c *cpu) {
 	now := nanotime()
 	c.armed = 0
 	runTimers(c, now)
+	if c.id == 0 {
+		refineClock(now)
+	}
 	if now >= c.sliceEnd {
 		c.resched = 1
 	}

@@ -1,24 +1,16 @@
 package metal
 
-import (
-	"runtime"
-	"unsafe"
-)
+import "unsafe"
 
 func addrOf(p *[2]uint64) uintptr { return uintptr(unsafe.Pointer(p)) }
 
-// traceback prints the functions from ip outward, following frame pointers. The
-// runtime's tables are read-only data, so looking names up is safe anywhere.
+// traceback prints the functions from ip outward, following frame pointers.
 func traceback(port uint16, ip, bp uintptr) {
 	for i := 0; i < 40 && ip != 0; i++ {
 		putString(port, "  ")
 		putHex(port, uint64(ip))
 		putByte(port, ' ')
-		if f := runtime.FuncForPC(ip); f != nil {
-			putString(port, f.Name())
-			putString(port, "+")
-			putHex(port, uint64(ip-f.Entry()))
-		}
+		putString(port, symbol(ip))
 		putByte(port, '\n')
 		if !readable(bp) || !readable(bp+8) {
 			return

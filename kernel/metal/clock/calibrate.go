@@ -87,19 +87,22 @@ const (
 // StartPIT makes channel 0 count down from 65536 over and over. Interrupt 0
 // must be masked. It returns false if there is no such timer.
 func StartPIT(hw *Hardware) bool {
-	hw.Out8(portPITControl, pitMode2)
-	hw.Out8(portPIT0, 0)
-	hw.Out8(portPIT0, 0)
-	// A count that was latched before is still to be read, and the new one is
-	// loaded only with the timer's next tick: wait until it is seen to run.
-	last := readPIT(hw)
-	for range 100 {
-		hw.Out8(portPITControl, pitLatch0)
-		count := readPIT(hw)
-		if count < last && count > 0x8000 {
-			return true
+	for range 3 {
+		hw.Out8(portPITControl, pitMode2)
+		hw.Out8(portPIT0, 0)
+		hw.Out8(portPIT0, 0)
+		// A count that was latched before is still to be read, and the new one
+		// is loaded only with the timer's next tick: wait until it is seen to
+		// run. If the host takes the CPU away meanwhile, begin again.
+		last := readPIT(hw)
+		for range 50 {
+			hw.Out8(portPITControl, pitLatch0)
+			count := readPIT(hw)
+			if count < last && count > 0x8000 {
+				return true
+			}
+			last = count
 		}
-		last = count
 	}
 	return false
 }
@@ -138,7 +141,7 @@ const (
 
 	// maxStill is how many samples may show the same count: a counter that
 	// stands still longer does not run.
-	maxStill = 10000
+	maxStill = 1000
 )
 
 // Run samples until the TSC's frequency is known to within ppm millionths, or
@@ -152,7 +155,7 @@ func (c *Calibration) Run(hw *Hardware, ref Reference, ppm uint32, limit uint64)
 	ticks := mulDiv(limit, ref.Hz, 1e9)
 	for still := 0; still < maxStill; still++ {
 		s := take(hw, &ref)
-		if c.n > 0 && s.tsc[0]-c.when > maxGap {
+		if c.n > 0 && s.tsc[1]-c.when > maxGap {
 			c.n = 0 // the bounds found so far still hold
 		}
 		if c.n == 0 {
@@ -162,9 +165,7 @@ func (c *Calibration) Run(hw *Hardware, ref Reference, ppm uint32, limit uint64)
 		if count != c.last {
 			still = 0
 		}
-		if !c.add(&s, count) {
-			return false
-		}
+		c.add(&s, count)
 		if c.n == starts && (c.ErrorPPM() <= ppm || c.last-c.count[0] > ticks) {
 			return c.TSCHz() != 0
 		}
@@ -174,10 +175,9 @@ func (c *Calibration) Run(hw *Hardware, ref Reference, ppm uint32, limit uint64)
 
 // Refine takes a few more samples some time after Run, the later the tighter:
 // a PIT gives about 1 ppm after one second. It may use another reference than
-// Run did. It returns false, having learned nothing, if so much time has passed
-// that it is unclear how often the reference has wrapped around, in which case
-// the next call measures from here, or if the result contradicts the former
-// one.
+// Run did, which then only counts from here. It returns false if it has not
+// learned anything: the reference is new, or so much time has passed that it is
+// unclear how often it has wrapped around. Then the next call learns.
 func (c *Calibration) Refine(hw *Hardware, ref Reference) bool {
 	if ref.Hz == 0 || ref.Bits == 0 || ref.Bits > 32 || c.TSCHz() == 0 {
 		return false
@@ -185,10 +185,13 @@ func (c *Calibration) Refine(hw *Hardware, ref Reference) bool {
 	if c.ref != ref {
 		c.ref, c.n = ref, 0
 	}
-	learned := c.n == starts
+	learned := false
 	for range starts {
 		s := take(hw, &ref)
 		s.apicOK = false // the timer is in use by now
+		if mulDiv(s.tsc[1]-s.tsc[0], ref.Hz, c.tsc.low) > 1<<ref.Bits/8 {
+			continue // the host took the CPU away
+		}
 		count := s.count
 		if c.n > 0 {
 			var ok bool
@@ -196,9 +199,8 @@ func (c *Calibration) Refine(hw *Hardware, ref Reference) bool {
 				c.n, learned, count = 0, false, s.count
 			}
 		}
-		if !c.add(&s, count) {
-			return false
-		}
+		learned = learned || c.n == starts
+		c.add(&s, count)
 	}
 	return learned
 }
@@ -274,17 +276,31 @@ func take(hw *Hardware, ref *Reference) (s sample) {
 	return s
 }
 
-// add takes a sample with its full count into account; false: it contradicts
-// what was known, which is then forgotten.
-func (c *Calibration) add(s *sample, count uint64) bool {
+// add takes a sample with its full count into account.
+func (c *Calibration) add(s *sample, count uint64) {
 	c.last, c.when = count, s.tsc[1]
 	if c.n < starts {
 		c.count[c.n] = count
 		c.tsc.before[c.n], c.tsc.after[c.n] = s.tsc[0], s.tsc[1]
 		c.apic.before[c.n], c.apic.after[c.n] = s.apic[0], s.apic[1]
 		c.n++
-		return true
+		return
 	}
+	low, high := c.tsc.low, c.tsc.high
+	c.narrow(s, count)
+	if c.tsc.low <= c.tsc.high {
+		return
+	}
+	// The rate has changed, as when the host disciplines the reference's clock:
+	// this sample alone counts.
+	c.tsc.low, c.tsc.high = 0, 0
+	if c.narrow(s, count); c.tsc.low > c.tsc.high {
+		c.tsc.low, c.tsc.high, c.n = low, high, 0
+	}
+}
+
+// narrow compares a sample with those from the start.
+func (c *Calibration) narrow(s *sample, count uint64) {
 	for i := range starts {
 		ticks := count - c.count[i]
 		c.tsc.narrow(i, s.tsc[0], s.tsc[1], ticks, c.ref.Hz)
@@ -292,11 +308,6 @@ func (c *Calibration) add(s *sample, count uint64) bool {
 			c.apic.narrow(i, s.apic[0], s.apic[1], ticks, c.ref.Hz)
 		}
 	}
-	if c.tsc.high != 0 && c.tsc.low > c.tsc.high {
-		c.n, c.tsc, c.apic = 0, rate{}, rate{}
-		return false
-	}
-	return true
 }
 
 // narrow tightens the bounds by a later reading, between before and after,

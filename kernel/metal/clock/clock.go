@@ -29,9 +29,9 @@ type Scale struct {
 	Shift uint8 // 0 to 63
 }
 
-// NewScale converts from counts at fromHz to counts at toHz, with a relative
-// error below 2^-53 for any frequencies from 1 kHz to 1 THz. fromHz 0 gives
-// the zero Scale.
+// NewScale converts from counts at fromHz to counts at toHz. Convert(x) is then
+// too small by x>>Shift + 1 at most, and never too large. fromHz 0 gives the
+// zero Scale.
 func NewScale(fromHz, toHz uint64) Scale {
 	if fromHz == 0 {
 		return Scale{}
@@ -70,8 +70,9 @@ func NewClock(base, ns, tscHz uint64) Clock {
 	return Clock{base, ns, NewScale(tscHz, 1e9)}
 }
 
-// Now returns the nanoseconds at the TSC's value tsc. It grows with tsc; a
-// value before Base, from a CPU that lags behind, gives NS.
+// Now returns the nanoseconds at the TSC's value tsc. It grows with tsc, for
+// 2^63 ticks (58 years at 5 GHz); a value before Base, from a CPU that lags
+// behind, gives NS.
 func (c *Clock) Now(tsc uint64) uint64 {
 	if int64(tsc-c.Base) < 0 {
 		return c.NS

@@ -92,14 +92,14 @@ func load64(low, high *uint32) uint64 {
 // Clock returns the clock that goes on from this state. It holds for all CPUs
 // and until the machine is suspended or moved if the state is Stable.
 func (c PVClock) Clock() Clock {
-	mul, shift := uint64(c.Mul), 32-int(c.Shift)
+	mul, shift := uint64(c.Mul), uint8(32-int(c.Shift))
 	switch {
-	case shift < 0: // no host sets this
-		mul, shift = mul<<min(-shift, 31), 0
+	case c.Shift > 32: // no host sets this, nor the next
+		mul, shift = mul<<min(uint8(c.Shift)-32, 31), 0
 	case shift > 63:
 		mul, shift = mul>>min(shift-63, 32), 63
 	}
-	return Clock{c.TSC, c.SystemTime, Scale{mul, uint8(shift)}}
+	return Clock{c.TSC, c.SystemTime, Scale{mul, shift}}
 }
 
 // TSCHz returns the TSC's frequency, to which the host has set the multiplier.

@@ -1,0 +1,36 @@
+# make demo   set up what is missing, build kiln, boot the example web server
+# make test   set up what is missing, run all tests
+# make help   the other targets
+
+GO  ?= go
+BIN := bin/kiln
+
+.PHONY: help build setup demo test check clean
+
+help:
+	@sed -n 's/^# make /make /p' $(MAKEFILE_LIST)
+
+build:
+	$(GO) build -o $(BIN) ./cmd/kiln
+
+# setup installs QEMU and curl where a Debian or Ubuntu machine lacks them.
+setup:
+	@sh test/setup.sh
+
+demo: setup build
+	@sh test/demo.sh $(BIN)
+
+# make check  the tests that need no virtual machine
+check:
+	$(GO) vet $$($(GO) list ./... | grep -v '/kernel/metal$$')
+	$(GO) vet -unsafeptr=false -framepointer=false ./kernel/metal
+	$(GO) test ./abi/... ./cmd/... ./examples/... ./host/... ./kernel/... .
+
+test: setup build check
+	$(GO) test -timeout 50m -v ./test
+
+# make clean  remove what was built
+clean:
+	rm -rf bin
+
+-include test/bench/bench.mk
