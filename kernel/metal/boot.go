@@ -46,6 +46,8 @@ func boot() {
 	mark("firmware")
 	initClock()
 	mark("clock")
+	initRandom()
+	mark("random")
 	initFDs()
 	demandZero()
 	findCPUs()
@@ -321,7 +323,7 @@ func setupArgs(top uintptr) uintptr {
 	w.word(pageSize)
 	w.word(atRandom)
 	w.word(w.str)
-	fillRandom(w.str, 16)
+	auxRandom(w.str)
 	w.word(0)
 	w.word(0)
 	return sp

@@ -25,7 +25,7 @@ var goroutineOnly = map[string]bool{
 // code: what runs in metal context does not allocate, store pointers through
 // the write barrier, or call anything else of the runtime.
 func TestMetalContext(t *testing.T) {
-	for _, pkg := range []string{".", "./acpi", "./pvh"} {
+	for _, pkg := range []string{".", "./acpi", "./clock", "./pvh", "./random"} {
 		archive := filepath.Join(t.TempDir(), "pkg.a")
 		if out, err := exec.Command("go", "build", "-tags", "kiln", "-o", archive, pkg).CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)

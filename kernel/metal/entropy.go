@@ -1,27 +1,112 @@
 package metal
 
-// Placeholder until the generator lands.
+import "kiln/kernel/metal/random"
 
-var rngState uint64
+// Random numbers: one pool, filled by the CPU's own generators at boot and by
+// devices through AddEntropy, and a generator for each CPU, see package random.
 
-func random64() uint64 {
-	rngState += rdtsc() | 1
-	z := rngState
-	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
-	z = (z ^ z>>27) * 0x94d049bb133111eb
-	return z ^ z>>31
+var entropy struct {
+	mu             spinLock
+	pool           random.Pool
+	rdseed, rdrand bool // the CPU has them
+	warned         bool
 }
 
-func fillRandom(a, n uintptr) {
-	for ; n > 0; n-- {
-		poke8(a, uint8(random64()>>7))
-		a++
+var generators [maxCPU]random.Generator
+
+// initRandom seeds the pool if the CPU can.
+func initRandom() {
+	highest, _, _, _ := cpuid(0, 0)
+	if highest >= 7 {
+		_, b, _, _ := cpuid(7, 0)
+		entropy.rdseed = b&(1<<18) != 0
+	}
+	_, _, c, _ := cpuid(1, 0)
+	entropy.rdrand = c&(1<<30) != 0
+	addCPUEntropy(nanotime())
+}
+
+// addCPUEntropy puts a seed's worth of words in: RDSEED's, else RDRAND's.
+func addCPUEntropy(now uint64) {
+	const want = random.SeedBits / 64
+	got := 0
+	if entropy.rdseed {
+		got = entropy.pool.AddWords(rdseed, want, now)
+	}
+	if entropy.rdrand && got < want {
+		entropy.pool.AddWords(rdrand, want, now)
 	}
 }
 
-func sysGetrandom(buf, n uintptr) uintptr {
-	fillRandom(buf, n)
-	return n
+// reseed renews the seed when it is time.
+func reseed(now uint64) {
+	if entropy.pool.Due(now) {
+		entropy.mu.lock()
+		addCPUEntropy(now)
+		entropy.pool.Reseed(now)
+		entropy.mu.unlock()
+	}
 }
 
-func addEntropy(a, n uintptr) uintptr { return 0 }
+// fillRandom writes n random bytes, n at most some KiB; false: the pool is not
+// seeded.
+func fillRandom(a, n uintptr) bool {
+	g := &generators[thisCPU().id]
+	if g.Stale(&entropy.pool) {
+		entropy.mu.lock()
+		entropy.pool.Key(g)
+		entropy.mu.unlock()
+	}
+	return g.Read(bytesAt(a, int(n)))
+}
+
+// auxRandom fills AT_RANDOM, from which the runtime seeds its hash functions.
+// It cannot wait for a device.
+func auxRandom(a uintptr) {
+	if !fillRandom(a, 16) {
+		entropy.pool.Add(bytesAt(dmapBase+bootInfo, 16), 0, 0)
+		entropy.pool.Early(bytesAt(a, 16))
+	}
+}
+
+// getrandomMax bounds the time that a call runs with interrupts off; the caller
+// asks again for the rest.
+const getrandomMax = 16 << 10
+
+// sysGetrandom waits until the pool is seeded, looking every few milliseconds:
+// the thread sleeps and then makes the call again.
+func sysGetrandom(c *cpu, t *thread) (r uintptr, blocked bool) {
+	const nonBlock = 1
+	n := min(t.si, getrandomMax)
+	now := nanotime()
+	reseed(now)
+	if fillRandom(t.di, n) {
+		return n, false
+	}
+	if t.dx&nonBlock != 0 {
+		return errno(eagain), false
+	}
+	if now > 2_000_000_000 && !entropy.warned {
+		entropy.warned = true
+		putString(serial.errPort, "kiln: waiting for randomness: the CPU has no RDRAND; give the machine a virtio-rng device\n")
+	}
+	t.ip -= syscallLen
+	beginWait(c, t, waitEntropy, now+5_000_000)
+	commitWait(t, waitEntropy)
+	return 0, true
+}
+
+// syscallLen is the length of the SYSCALL instruction.
+const syscallLen = 2
+
+// addEntropy takes n bytes of a device as wholly random.
+func addEntropy(a, n uintptr) uintptr {
+	n = min(n, 512)
+	peek8(a)
+	peek8(a + n - 1)
+	now := nanotime()
+	entropy.mu.lock()
+	entropy.pool.Add(bytesAt(a, int(n)), int(n)*8, now)
+	entropy.mu.unlock()
+	return 0
+}

@@ -80,6 +80,8 @@ func handleSyscall(t *thread) {
 		r, blocked = sysEpollWait(c, t, int32(t.r10))
 	case sysNANOSLEEP:
 		r, blocked = sysNanosleep(c, t)
+	case sysGETRANDOM:
+		r, blocked = sysGetrandom(c, t)
 	case sysYIELD:
 		c.resched = 1
 	case sysSIGRETURN:
@@ -148,8 +150,6 @@ func simpleCall(c *cpu, t *thread) uintptr {
 		exitMachine(a)
 	case sysEPOLLCTL:
 		return sysEpollCtl(b, d, t.r10)
-	case sysGETRANDOM:
-		return sysGetrandom(a, b)
 	}
 	return rareCall(c, t)
 }

@@ -71,6 +71,7 @@ const (
 	waitFutex = iota + 1
 	waitSleep
 	waitEpoll
+	waitEntropy
 	waitKind = 15
 )
 
@@ -190,7 +191,7 @@ func abortWait(t *thread, kind uint64, r uintptr) {
 
 // interruptWait ends whatever t waits for with EINTR.
 func interruptWait(t *thread) {
-	if w := atomic.LoadUint64(&t.wait); t.claim(w) {
+	if w := atomic.LoadUint64(&t.wait); w&waitKind != waitEntropy && t.claim(w) {
 		abortWait(t, w&waitKind, errno(eintr))
 	}
 }

@@ -131,8 +131,11 @@ func runTimers(c *cpu, now uint64) {
 			continue
 		}
 		r := uintptr(0)
-		if e.wait&waitKind == waitFutex {
+		switch e.wait & waitKind {
+		case waitFutex:
 			r = errno(etimedout)
+		case waitEntropy:
+			r = sysGETRANDOM // the call is made again
 		}
 		abortWait(t, e.wait&waitKind, r)
 	}
