@@ -121,7 +121,7 @@ type Calibration struct {
 	n     int            // samples kept from the start
 	count [starts]uint64 // of the reference, extended to 64 bits
 	last  uint64         // the latest count
-	when  uint64         // the TSC after the latest sample
+	when  uint64         // the TSC before the latest sample
 	tsc   rate
 	apic  rate
 }
@@ -133,8 +133,8 @@ type rate struct {
 }
 
 const (
-	// maxGap is how many TSC ticks may lie between two samples of the first
-	// measurement. More means that the host has taken the CPU away, perhaps for
+	// maxGap is how many TSC ticks two samples of the first measurement may take
+	// together. More means that the host has taken the CPU away, perhaps for
 	// so long that the reference has wrapped around: 55 ms for the PIT, which
 	// is no less than 2^24 ticks of any TSC above 306 MHz.
 	maxGap = 1 << 24
@@ -152,6 +152,9 @@ func (c *Calibration) Run(hw *Hardware, ref Reference, ppm uint32, limit uint64)
 		return false
 	}
 	*c = Calibration{ref: ref}
+	if ref.Source == SourceAPIC {
+		c.apic.low, c.apic.high = ref.Hz, ref.Hz
+	}
 	ticks := mulDiv(limit, ref.Hz, 1e9)
 	for still := 0; still < maxStill; still++ {
 		s := take(hw, &ref)
@@ -224,12 +227,7 @@ func (c *Calibration) extend(count, tsc uint64) (uint64, bool) {
 func (c *Calibration) TSCHz() uint64 { return c.tsc.hz() }
 
 // APICHz returns the local APIC timer's frequency; 0: not known.
-func (c *Calibration) APICHz() uint64 {
-	if c.ref.Source == SourceAPIC {
-		return c.ref.Hz
-	}
-	return c.apic.hz()
-}
+func (c *Calibration) APICHz() uint64 { return c.apic.hz() }
 
 // ErrorPPM returns by how many millionths TSCHz may be wrong at most.
 func (c *Calibration) ErrorPPM() uint32 {
@@ -278,7 +276,7 @@ func take(hw *Hardware, ref *Reference) (s sample) {
 
 // add takes a sample with its full count into account.
 func (c *Calibration) add(s *sample, count uint64) {
-	c.last, c.when = count, s.tsc[1]
+	c.last, c.when = count, s.tsc[0]
 	if c.n < starts {
 		c.count[c.n] = count
 		c.tsc.before[c.n], c.tsc.after[c.n] = s.tsc[0], s.tsc[1]
@@ -294,6 +292,9 @@ func (c *Calibration) add(s *sample, count uint64) {
 	// The rate has changed, as when the host disciplines the reference's clock:
 	// this sample alone counts.
 	c.tsc.low, c.tsc.high = 0, 0
+	if s.apicOK {
+		c.apic.low, c.apic.high = 0, 0
+	}
 	if c.narrow(s, count); c.tsc.low > c.tsc.high {
 		c.tsc.low, c.tsc.high, c.n = low, high, 0
 	}

@@ -115,14 +115,18 @@ func TestCalibrate(t *testing.T) {
 		{"PIT, real", PIT(), 1000, 0, 2000, 3000},
 		{"PIT, busy host", PIT(), 60, 0.002, 1000, 20000},
 		{"PM timer", PMTimer(0x608, false), 80, 0, 1000, 600},
+		{"PIT, very busy host", PIT(), 60, 0.01, 1000, 1e7},
 		{"HPET", hpet, 60, 0, 1000, 200},
-		{"HPET, busy host", hpet, 60, 0.01, 1000, 20000},
+		{"HPET, very busy host", hpet, 60, 0.01, 1000, 1e7},
 		{"APIC, TCG", APIC(1e9), 50, 0, 500, 300},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for seed := range int64(200) {
 				m := newMachine(seed, c.cost)
 				m.steal, m.refHz = c.steal, 100e6
+				if c.steal == 0.01 {
+					m.stolen = 100e6 // longer than the PIT takes to wrap around
+				}
 				if seed%2 == 1 {
 					m.tscHz = 998e6
 				}
@@ -194,6 +198,9 @@ func TestRefine(t *testing.T) {
 			if d := off(k.TSCHz(), m.tscHz); d > float64(k.ErrorPPM())+1 {
 				t.Fatalf("off by %.2f ppm, said to be %d at most", d, k.ErrorPPM())
 			}
+		}
+		if off(k.APICHz(), m.apicHz) > 5000 {
+			t.Errorf("source %d: the APIC timer is taken for %d Hz", source, k.APICHz())
 		}
 		if k.ErrorPPM() > 1 || learned < 4 {
 			t.Errorf("source %d: %d ppm at the end, learned %d times", source, k.ErrorPPM(), learned)

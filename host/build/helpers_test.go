@@ -1,0 +1,98 @@
+package build
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// testCache is shared by the tests of one run.
+var testCache string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "kiln-build-test-")
+	if err != nil {
+		panic(err)
+	}
+	testCache = dir
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// fixture is a small kernel that only looks like one.
+func fixture() fs.FS { return os.DirFS("testdata/source") }
+
+// options builds a package of testdata, or of a directory that a test wrote.
+func options(t *testing.T, dir, pkg string) Options {
+	t.Helper()
+	return Options{
+		Dir: dir, Package: pkg, Output: filepath.Join(t.TempDir(), "kernel"),
+		Cache: testCache, Source: fixture(),
+	}
+}
+
+// module writes a module: pairs of file names and contents.
+func module(t *testing.T, files ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for i := 0; i < len(files); i += 2 {
+		if err := writeFile(filepath.Join(dir, files[i]), []byte(files[i+1])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// runOnHost builds a program with everything but the memory layout of a kernel
+// and runs it on this machine. It returns what it prints.
+func runOnHost(t *testing.T, o Options) string {
+	t.Helper()
+	b, err := newBuilder(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.close()
+	b.flags.layout = "-checklinkname=0"
+	g, err := b.list(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	args, err := b.addKernel(g, parts{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	elf, kernel, err := b.run(t.Context(), g, []string{"build"}, args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(elf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := readImage(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	syms, err := m.symbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := orderInittasks(m, syms, initFirst(kernel, g)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(elf, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(elf)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, stderr.String())
+	}
+	return strings.TrimSpace(string(out))
+}

@@ -1,0 +1,187 @@
+package build
+
+// The kernel's packages are compiled as if they were part of the standard
+// library, from GOROOT/src/kiln (goroot.go). There they keep their import
+// paths and do not touch the user's module; what they import from other
+// modules is taken along under kiln/third_party (thirdparty.go).
+//
+// The sources are unpacked into the user's cache directory:
+//
+//	source/HASH/                       the module as it is embedded, without tests
+//	third_party/HASH/PATH/             packages of other modules, rewritten
+//	kernel/HASH-go1.N/{abi,kernel}/    the kernel's packages, rewritten
+//	kernel/HASH-go1.N/third_party      link to the packages that they import
+//
+// Directories appear by rename, complete, and never change: their names are
+// hashes of what they are made from. If the last one is there, nothing is
+// written and no go command runs.
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// kernelSources returns the directory that is to be GOROOT/src/kiln, after
+// preparing it where needed.
+func kernelSources(ctx context.Context, source fs.FS, cache string, t *toolchain, progress io.Writer) (string, error) {
+	names, hash, err := scanSource(source)
+	if err != nil {
+		return "", fmt.Errorf("reading the kernel's sources: %w", err)
+	}
+	dir := filepath.Join(cache, "kernel", fmt.Sprintf("%s-go1.%d", hash, t.release))
+	if _, err := os.Stat(filepath.Join(dir, thirdPartyLink)); err == nil {
+		return dir, nil
+	}
+	p := &preparation{source: source, names: names, cache: cache, tools: t, progress: progress}
+	if err := p.prepare(ctx, hash, dir); err != nil {
+		return "", fmt.Errorf("preparing the kernel's sources: %w", err)
+	}
+	return dir, nil
+}
+
+// scanSource lists the files that a build can need, in order, and hashes them.
+func scanSource(source fs.FS) (names []string, hash string, err error) {
+	h := sha256.New()
+	err = fs.WalkDir(source, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if d.Name() == "testdata" {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		data, err := fs.ReadFile(source, name)
+		if err != nil {
+			return err
+		}
+		names = append(names, name)
+		fmt.Fprintf(h, "%s\x00%d\x00", name, len(data))
+		h.Write(data)
+		return nil
+	})
+	return names, shortHash(h.Sum(nil)), err
+}
+
+func shortHash(sum []byte) string { return hex.EncodeToString(sum[:12]) }
+
+// preparation is the cold case of kernelSources.
+type preparation struct {
+	source   fs.FS
+	names    []string
+	cache    string
+	tools    *toolchain
+	progress io.Writer
+}
+
+func (p *preparation) prepare(ctx context.Context, hash, dir string) error {
+	module := filepath.Join(p.cache, "source", hash)
+	if err := makeDir(module, p.extract); err != nil {
+		return err
+	}
+	pkgs, err := listThirdParty(ctx, p.tools, module, p.progress)
+	if err != nil {
+		return err
+	}
+	r := newRewriter(pkgs)
+	third := filepath.Join(p.cache, "third_party", thirdPartyHash(p.source, pkgs, p.tools.release))
+	if err := makeDir(third, func(tmp string) error { return copyThirdParty(tmp, pkgs, r) }); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(dir); err != nil { // its third_party was deleted
+		return err
+	}
+	return makeDir(dir, func(tmp string) error {
+		if err := p.rewrite(tmp, r); err != nil {
+			return err
+		}
+		return os.Symlink(third, filepath.Join(tmp, thirdPartyLink))
+	})
+}
+
+// extract writes the module as it is embedded.
+func (p *preparation) extract(dir string) error {
+	for _, name := range p.names {
+		data, err := fs.ReadFile(p.source, name)
+		if err != nil {
+			return err
+		}
+		if err := writeFile(filepath.Join(dir, filepath.FromSlash(name)), data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rewrite writes the kernel's packages with their imports rewritten.
+func (p *preparation) rewrite(dir string, r *rewriter) error {
+	for _, name := range p.names {
+		if !isPackageFile(name) {
+			continue
+		}
+		data, err := fs.ReadFile(p.source, name)
+		if err != nil {
+			return err
+		}
+		if data, err = r.file(name, data); err != nil {
+			return err
+		}
+		if err := writeFile(filepath.Join(dir, filepath.FromSlash(name)), data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isPackageFile says whether a file of the module belongs to a package (the
+// others are go.mod and go.sum).
+func isPackageFile(name string) bool { return strings.Contains(name, "/") }
+
+// makeDir makes a directory with what fill writes, by rename. If it is there
+// already, or another process makes it meanwhile, that one is taken.
+func makeDir(dir string, fill func(tmp string) error) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	parent := filepath.Dir(dir)
+	if err := os.MkdirAll(parent, 0o777); err != nil {
+		return err
+	}
+	tmp, err := os.MkdirTemp(parent, ".new-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	if err := os.Chmod(tmp, 0o755); err != nil {
+		return err
+	}
+	if err := fill(tmp); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, dir); err != nil {
+		if _, statErr := os.Stat(dir); statErr == nil {
+			return nil
+		}
+		return err
+	}
+	return nil
+}
+
+// writeFile writes a file and the directories above it.
+func writeFile(name string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+		return err
+	}
+	return os.WriteFile(name, data, 0o666)
+}

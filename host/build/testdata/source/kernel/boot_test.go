@@ -1,0 +1,3 @@
+package kernel
+
+// This file must not be unpacked.

@@ -1,0 +1,225 @@
+package build
+
+// Packages of other modules that the kernel uses (netstack, for one) cannot be
+// imported by their own paths from within the standard library: a path with a
+// dot in its first element is looked for in std's vendor directory, which does
+// not honour overlays. So they are copied from the module cache and renamed:
+//
+//	gvisor.dev/gvisor/pkg/tcpip -> kiln/third_party/gvisor.dev/gvisor/pkg/tcpip
+//
+// The copy differs from the original where a path is spelled: in import
+// specifications, in //go:linkname directives, and in assembly, which writes
+// the path of a symbol with ∕ and · for / and dot. Directives that the compiler
+// does not know, which it refuses in the standard library only, become ordinary
+// comments. All edits stay within their line. That keeps the kernel's versions
+// apart from the program's, too.
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// thirdPartyPrefix is put in front of the import paths of other modules.
+const (
+	thirdPartyLink   = "third_party"
+	thirdPartyPrefix = "kiln/" + thirdPartyLink + "/"
+)
+
+// thirdPackage is a package of another module, as go list describes it.
+type thirdPackage struct {
+	ImportPath string
+	Dir        string
+	GoFiles    []string
+	SFiles     []string
+	HFiles     []string
+	EmbedFiles []string
+	Standard   bool
+	Module     *struct{ Main bool }
+	Error      *struct{ Err string }
+}
+
+// files are the package's files that the build constraints select.
+func (p *thirdPackage) files() []string {
+	return slices.Concat(p.GoFiles, p.SFiles, p.HFiles, p.EmbedFiles)
+}
+
+// listThirdParty lists the packages of other modules that abi and kernel of
+// the module in dir depend on, in the order of their paths.
+func listThirdParty(ctx context.Context, t *toolchain, dir string, progress io.Writer) ([]*thirdPackage, error) {
+	in := *t
+	in.dir = dir
+	in.env = append(slices.Clip(t.env), "GOFLAGS=", "GOWORK=off", "PWD="+dir)
+	out, err := in.run(ctx, progress, "list", "-e", "-deps", "-tags="+Tag,
+		"-json=ImportPath,Dir,GoFiles,SFiles,HFiles,EmbedFiles,Standard,Module,Error", "./abi/...", "./kernel/...")
+	if err != nil {
+		return nil, err
+	}
+	var pkgs []*thirdPackage
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		p := new(thirdPackage)
+		if err := d.Decode(p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return nil, fmt.Errorf("go list: %w", err)
+		}
+		if p.Standard || p.Module != nil && p.Module.Main {
+			continue // errors of the kernel's own packages are for the compiler to tell
+		}
+		if p.Error != nil {
+			return nil, fmt.Errorf("%s: %s", p.ImportPath, p.Error.Err)
+		}
+		pkgs = append(pkgs, p)
+	}
+	slices.SortFunc(pkgs, func(a, b *thirdPackage) int { return cmp.Compare(a.ImportPath, b.ImportPath) })
+	return pkgs, nil
+}
+
+// thirdPartyHash names the copies of pkgs: go.sum pins their contents, and the
+// Go release selects among their files.
+func thirdPartyHash(source fs.FS, pkgs []*thirdPackage, release int) string {
+	h := sha256.New()
+	sums, _ := fs.ReadFile(source, "go.sum") // absent in a module without requirements
+	mod, _ := fs.ReadFile(source, "go.mod")
+	fmt.Fprintf(h, "go1.%d\n%s\n%s\n", release, mod, sums)
+	for _, p := range pkgs {
+		fmt.Fprintln(h, p.ImportPath, p.files())
+	}
+	return shortHash(h.Sum(nil))
+}
+
+func copyThirdParty(dir string, pkgs []*thirdPackage, r *rewriter) error {
+	for _, p := range pkgs {
+		for _, f := range p.files() {
+			data, err := os.ReadFile(filepath.Join(p.Dir, f))
+			if err != nil {
+				return err
+			}
+			name := path.Join(p.ImportPath, f)
+			if data, err = r.file(name, data); err != nil {
+				return err
+			}
+			if err := writeFile(filepath.Join(dir, filepath.FromSlash(name)), data); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// rewriter renames the packages of other modules where files spell them.
+type rewriter struct {
+	known map[string]bool   // import paths
+	asm   *strings.Replacer // for assembly
+}
+
+func newRewriter(pkgs []*thirdPackage) *rewriter {
+	r := &rewriter{known: map[string]bool{}}
+	mangle := strings.NewReplacer("/", "∕", ".", "·").Replace
+	var pairs []string
+	for _, p := range pkgs {
+		r.known[p.ImportPath] = true
+		// A symbol starts after a delimiter and the path ends before a dot.
+		for _, before := range []string{" ", "\t", ",", "$", "("} {
+			pairs = append(pairs, before+mangle(p.ImportPath)+"·", before+mangle(thirdPartyPrefix+p.ImportPath)+"·")
+		}
+	}
+	r.asm = strings.NewReplacer(pairs...)
+	return r
+}
+
+// file returns the renamed form of the file called name.
+func (r *rewriter) file(name string, src []byte) ([]byte, error) {
+	switch path.Ext(name) {
+	case ".go":
+		return r.goFile(name, src)
+	case ".s", ".h":
+		return []byte(r.asm.Replace(string(src))), nil
+	}
+	return src, nil
+}
+
+func (r *rewriter) goFile(name string, src []byte) ([]byte, error) {
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, name, src, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	var edits []edit
+	for _, s := range f.Imports {
+		if p, err := strconv.Unquote(s.Path.Value); err == nil && r.known[p] {
+			edits = append(edits, edit{fset.Position(s.Path.Pos()).Offset, len(s.Path.Value), strconv.Quote(thirdPartyPrefix + p)})
+		}
+	}
+	for _, g := range f.Comments {
+		for _, c := range g.List {
+			if text := r.directive(c.Text); text != c.Text {
+				edits = append(edits, edit{fset.Position(c.Pos()).Offset, len(c.Text), text})
+			}
+		}
+	}
+	return applyEdits(src, edits), nil
+}
+
+// edit replaces length bytes at an offset.
+type edit struct {
+	offset, length int
+	text           string
+}
+
+func applyEdits(src []byte, edits []edit) []byte {
+	slices.SortFunc(edits, func(a, b edit) int { return cmp.Compare(a.offset, b.offset) })
+	var out bytes.Buffer
+	at := 0
+	for _, e := range edits {
+		out.Write(src[at:e.offset])
+		out.WriteString(e.text)
+		at = e.offset + e.length
+	}
+	out.Write(src[at:])
+	return out.Bytes()
+}
+
+// directives are those that the compiler takes outside of package runtime.
+var directives = []string{
+	"build", "embed", "fix", "generate", "linkname", "nocheckptr", "noescape", "noinline", "norace", "nosplit",
+	"uintptrescapes", "uintptrkeepalive",
+}
+
+// directive returns what a comment is to be:
+//
+//	//go:linkname local importpath.name
+//	//go:unknown
+func (r *rewriter) directive(comment string) string {
+	rest, ok := strings.CutPrefix(comment, "//go:")
+	if !ok {
+		return comment
+	}
+	words := strings.Fields(rest)
+	if len(words) == 0 || !slices.Contains(directives, words[0]) {
+		return "// go:" + rest
+	}
+	if words[0] != "linkname" || len(words) != 3 {
+		return comment
+	}
+	slash := strings.LastIndexByte(words[2], '/') + 1
+	dot := strings.IndexByte(words[2][slash:], '.')
+	if dot < 0 || !r.known[words[2][:slash+dot]] {
+		return comment
+	}
+	return "//go:linkname " + words[1] + " " + thirdPartyPrefix + words[2]
+}

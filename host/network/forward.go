@@ -1,0 +1,208 @@
+package network
+
+// From the host to the machine. A connection to a forwarded port is accepted
+// at once and carried on when the machine takes it. While the machine boots
+// nothing listens there yet, so until its port has been reached for the first
+// time a refusal is not passed on, but tried again.
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+
+	"kiln/host/vm"
+)
+
+const (
+	bootPatience = 30 * time.Second      // for the program to listen
+	firstTimeout = 50 * time.Millisecond // for an answer, while the port has not been reached: doubles up to
+	lastTimeout  = 2 * time.Second
+	dialTimeout  = 20 * time.Second // for an answer, afterwards
+	udpIdle      = 90 * time.Second // after which an exchange of datagrams counts as over
+)
+
+// forward listens for p on the host.
+func (n *Network) forward(p vm.Port) (vm.Port, error) {
+	if p.Protocol == "udp" {
+		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(p.Host))
+		if err != nil {
+			return p, vm.PortError(p, err)
+		}
+		p.Host = netip.AddrPortFrom(p.Host.Addr(), conn.LocalAddr().(*net.UDPAddr).AddrPort().Port())
+		if n.keep(conn) {
+			go n.serveUDP(conn, p.Guest)
+		}
+		return p, nil
+	}
+	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(p.Host))
+	if err != nil {
+		return p, vm.PortError(p, err)
+	}
+	p.Host = netip.AddrPortFrom(p.Host.Addr(), l.Addr().(*net.TCPAddr).AddrPort().Port())
+	if n.keep(l) {
+		go n.serveTCP(l, p.Guest)
+	}
+	return p, nil
+}
+
+func (n *Network) serveTCP(l *net.TCPListener, port uint16) {
+	t := &target{n: n, port: port}
+	for {
+		conn, err := l.AcceptTCP()
+		if err != nil {
+			if n.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return
+			}
+			time.Sleep(10 * time.Millisecond) // out of descriptors: some will be free
+			continue
+		}
+		if n.keep(conn) {
+			go t.carry(conn)
+		}
+	}
+}
+
+// target is a TCP port of the machine.
+type target struct {
+	n       *Network
+	port    uint16
+	reached atomic.Bool
+}
+
+func (t *target) carry(conn *net.TCPConn) {
+	defer t.n.drop(conn)
+	inner, err := t.dial()
+	if err != nil {
+		conn.SetLinger(0) // the client sees a reset
+		return
+	}
+	if t.n.keep(inner) {
+		defer t.n.drop(inner)
+		splice(conn, inner)
+	}
+}
+
+// dial connects to the machine's port.
+func (t *target) dial() (conn *gonet.TCPConn, err error) {
+	start := time.Now()
+	pause, timeout := time.Millisecond, firstTimeout
+	for {
+		if t.reached.Load() {
+			return t.attempt(dialTimeout)
+		}
+		if conn, err = t.attempt(timeout); err == nil {
+			t.reached.Store(true)
+			return conn, nil
+		}
+		if t.n.ctx.Err() != nil || time.Since(start) > bootPatience {
+			return nil, err
+		}
+		time.Sleep(pause)
+		pause, timeout = min(2*pause, 50*time.Millisecond), min(2*timeout, lastTimeout)
+	}
+}
+
+// attempt tries once to connect. It gives up early when the machine gets its
+// address: what was sent before then is lost, and would be sent again only
+// after a second.
+func (t *target) attempt(timeout time.Duration) (*gonet.TCPConn, error) {
+	ctx, cancel := context.WithTimeout(t.n.ctx, timeout)
+	defer cancel()
+	if t.n.address.Err() == nil {
+		defer context.AfterFunc(t.n.address, cancel)()
+	}
+	return gonet.DialContextTCP(ctx, t.n.stack, endpoint(machine, t.port), ipv4.ProtocolNumber)
+}
+
+// duplex is a connection whose directions end one by one.
+type duplex interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// splice carries both directions until both have ended.
+func splice(a, b duplex) {
+	var both sync.WaitGroup
+	both.Go(func() { pump(a, b) })
+	pump(b, a)
+	both.Wait()
+}
+
+var pumpBuffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
+
+// pump copies from src to dst and passes on the end. If dst does not take more,
+// src is told to stop.
+func pump(dst, src duplex) {
+	buf := pumpBuffers.Get().(*[64 << 10]byte)
+	defer pumpBuffers.Put(buf)
+	for {
+		n, err := src.Read(buf[:])
+		if n > 0 {
+			if _, err := dst.Write(buf[:n]); err != nil {
+				src.Close()
+				return
+			}
+		}
+		if err != nil {
+			dst.CloseWrite()
+			return
+		}
+	}
+}
+
+// serveUDP gives every client of the host a socket of its own on the machine's
+// side, so that answers find their way.
+func (n *Network) serveUDP(conn *net.UDPConn, port uint16) {
+	var mu sync.Mutex
+	clients := make(map[netip.AddrPort]*gonet.UDPConn)
+	buf := make([]byte, 64<<10)
+	for {
+		size, client, err := conn.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			if n.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return
+			}
+			continue // an ICMP error of an earlier answer
+		}
+		mu.Lock()
+		inner := clients[client]
+		mu.Unlock()
+		if inner == nil {
+			to := endpoint(machine, port)
+			if inner, err = gonet.DialUDP(n.stack, nil, &to, ipv4.ProtocolNumber); err != nil || !n.keep(inner) {
+				continue
+			}
+			mu.Lock()
+			clients[client] = inner
+			mu.Unlock()
+			go func() {
+				answer(inner, func(b []byte) error { _, err := conn.WriteToUDPAddrPort(b, client); return err })
+				mu.Lock()
+				delete(clients, client)
+				mu.Unlock()
+				n.drop(inner)
+			}()
+		}
+		inner.SetReadDeadline(time.Now().Add(udpIdle))
+		inner.Write(buf[:size])
+	}
+}
+
+// answer hands what arrives at conn to send, until it has been idle too long.
+func answer(conn net.Conn, send func([]byte) error) {
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := conn.Read(buf)
+		if err != nil || send(buf[:n]) != nil {
+			return
+		}
+		conn.SetReadDeadline(time.Now().Add(udpIdle))
+	}
+}

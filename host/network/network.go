@@ -1,0 +1,203 @@
+// Package network is a network in user space for a virtual machine: no
+// privileges, no devices of the host.
+//
+// A TCP/IP stack plays the gateway. It hands the machine an address by DHCP,
+// accepts connections for forwarded ports on the host and carries them to the
+// machine, and carries what the machine sends out to the host's own sockets.
+//
+//	10.0.2.2    the gateway; for the machine also the host's 127.0.0.1
+//	10.0.2.3    port 53 is the host's name server
+//	10.0.2.15   the machine
+//
+// These are the addresses of QEMU's user network, so that a guest cannot tell
+// the difference. There is no IPv6 and no ICMP beyond the gateway.
+//
+//	link.go      Ethernet frames on a stream socket
+//	dhcp.go      the address
+//	forward.go   from the host to the machine
+//	outbound.go  from the machine to the host and beyond
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+
+	"kiln/host/vm"
+)
+
+// MachineMAC is the address that the machine's network card must have.
+const MachineMAC = "52:54:00:12:34:56"
+
+// MTU is that of the machine's link.
+const MTU = 1500
+
+var (
+	subnet     = netip.MustParsePrefix("10.0.2.0/24")
+	gateway    = netip.MustParseAddr("10.0.2.2")
+	nameServer = netip.MustParseAddr("10.0.2.3")
+	machine    = netip.MustParseAddr("10.0.2.15")
+
+	machineMAC = tcpip.LinkAddress("\x52\x54\x00\x12\x34\x56")
+	gatewayMAC = tcpip.LinkAddress("\x52\x55\x0a\x00\x02\x02")
+)
+
+const nic = 1
+
+// Network connects one machine.
+type Network struct {
+	stack    *stack.Stack
+	link     *link
+	resolver string // address and port of the host's name server, or empty
+	ports    []vm.Port
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	mu     sync.Mutex
+	open   map[closer]bool // listeners and connections of the host; nil after Close
+
+	address   context.Context // ends when the machine has got its address
+	addressed context.CancelFunc
+}
+
+type closer interface{ Close() error }
+
+// New makes a network whose machine is at the other end of conn: a stream of
+// frames, each after its length in four bytes, big-endian. It listens on the
+// host for ports; their guest sees a connection once it is up.
+//
+// Close ends it all, conn too.
+func New(conn net.Conn, ports []vm.Port) (*Network, error) {
+	n := &Network{link: newLink(conn, gatewayMAC), resolver: hostResolver(), open: make(map[closer]bool)}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.address, n.addressed = context.WithCancel(n.ctx)
+	n.link.heard = n.addressed
+	if err := n.makeStack(); err != nil {
+		n.Close()
+		return nil, fmt.Errorf("user-space network: %w", err)
+	}
+	for _, p := range ports {
+		bound, err := n.forward(p)
+		if err != nil {
+			n.Close()
+			return nil, err
+		}
+		n.ports = append(n.ports, bound)
+	}
+	go n.link.receive()
+	return n, nil
+}
+
+// Ports returns the forwarded ports, with the host ports that were chosen.
+func (n *Network) Ports() []vm.Port { return n.ports }
+
+// Close ends all connections.
+func (n *Network) Close() error {
+	n.cancel()
+	n.link.conn.Close()
+	n.mu.Lock()
+	open := n.open
+	n.open = nil
+	n.mu.Unlock()
+	for c := range open {
+		c.Close()
+	}
+	if n.stack != nil {
+		n.stack.Close()
+	}
+	return nil
+}
+
+// keep remembers c, to be closed with the network. It reports false, and
+// closes c, if the network is closed already.
+func (n *Network) keep(c closer) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.open == nil {
+		c.Close()
+		return false
+	}
+	n.open[c] = true
+	return true
+}
+
+// drop closes c.
+func (n *Network) drop(c closer) {
+	n.mu.Lock()
+	delete(n.open, c)
+	n.mu.Unlock()
+	c.Close()
+}
+
+func (n *Network) makeStack() error {
+	n.stack = stack.New(stack.Options{
+		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
+		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4},
+	})
+	if err := n.stack.CreateNIC(nic, n.link); err != nil {
+		return errors.New(err.String())
+	}
+	for _, a := range []netip.Addr{gateway, nameServer} {
+		address := tcpip.ProtocolAddress{Protocol: ipv4.ProtocolNumber, AddressWithPrefix: address(a).WithPrefix()}
+		if err := n.stack.AddProtocolAddress(nic, address, stack.AddressProperties{}); err != nil {
+			return errors.New(err.String())
+		}
+	}
+	// To answer in the name of every address that the machine asks for.
+	n.stack.SetPromiscuousMode(nic, true)
+	n.stack.SetSpoofing(nic, true)
+	all, err := tcpip.NewSubnet(address(subnet.Addr()), tcpip.MaskFromBytes(net.CIDRMask(subnet.Bits(), 32)))
+	if err != nil {
+		return err
+	}
+	n.stack.SetRouteTable([]tcpip.Route{{Destination: all, NIC: nic}})
+	if err := n.stack.AddStaticNeighbor(nic, ipv4.ProtocolNumber, address(machine), machineMAC); err != nil {
+		return errors.New(err.String())
+	}
+	sack, buffers := tcpip.TCPSACKEnabled(true), tcpip.TCPSendBufferSizeRangeOption{Min: 4 << 10, Default: 1 << 20, Max: 4 << 20}
+	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: 4 << 10, Default: 1 << 20, Max: 4 << 20}
+	for _, o := range []tcpip.SettableTransportProtocolOption{&sack, &buffers, &receive} {
+		if err := n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, o); err != nil {
+			return errors.New(err.String())
+		}
+	}
+	n.acceptOutbound()
+	return n.serveDHCP()
+}
+
+func address(a netip.Addr) tcpip.Address { return tcpip.AddrFrom4(a.As4()) }
+
+func endpoint(a netip.Addr, port uint16) tcpip.FullAddress {
+	return tcpip.FullAddress{NIC: nic, Addr: address(a), Port: port}
+}
+
+// hostResolver returns the host's first name server (resolv.conf(5)).
+func hostResolver() string {
+	data, err := os.ReadFile("/etc/resolv.conf")
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(data)) {
+		f := strings.Fields(line)
+		if len(f) < 2 || f[0] != "nameserver" {
+			continue
+		}
+		if a, err := netip.ParseAddr(f[1]); err == nil {
+			return netip.AddrPortFrom(a, 53).String()
+		}
+	}
+	return ""
+}

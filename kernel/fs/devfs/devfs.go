@@ -1,0 +1,64 @@
+// Package devfs has the device files that every Linux program expects in /dev:
+// null, zero, full, random, urandom, the console and the names of the standard
+// streams.
+package devfs
+
+import (
+	"syscall"
+
+	"kiln/kernel/fs"
+)
+
+// New returns the file system. console is what /dev/console and /dev/tty open,
+// nil for none; random fills a buffer with random bytes.
+func New(console any, random func(p []byte)) *fs.FileSystem {
+	f := &fs.FileSystem{Type: "devtmpfs", Magic: 0x01021994}
+	root := f.NewRoot(0o755)
+	dev := func(name string, perm uint32, major, minor uint64, ops any) {
+		root.Add(name, f.NewDevice(perm, major, minor, ops))
+	}
+	dev("null", 0o666, 1, 3, null{})
+	dev("zero", 0o666, 1, 5, zero{})
+	dev("full", 0o666, 1, 7, full{})
+	dev("random", 0o666, 1, 8, randomness(random))
+	dev("urandom", 0o666, 1, 9, randomness(random))
+	if console != nil {
+		dev("tty", 0o666, 5, 0, console)
+		dev("console", 0o600, 5, 1, console)
+	}
+	root.AddLink("fd", "/proc/self/fd")
+	root.AddLink("stdin", "/proc/self/fd/0")
+	root.AddLink("stdout", "/proc/self/fd/1")
+	root.AddLink("stderr", "/proc/self/fd/2")
+	root.AddDir("shm", 0o1777)
+	return f
+}
+
+// Devices whose content does not depend on the position are read and written
+// at any.
+
+type null struct{}
+
+func (null) ReadAt([]byte, int64) (int, error)      { return 0, nil }
+func (null) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
+
+type zero struct{ null }
+
+func (zero) ReadAt(p []byte, _ int64) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+type full struct{ zero }
+
+func (full) WriteAt([]byte, int64) (int, error) { return 0, syscall.ENOSPC }
+
+type randomness func(p []byte)
+
+func (r randomness) ReadAt(p []byte, _ int64) (int, error) {
+	r(p)
+	return len(p), nil
+}
+
+// WriteAt takes bytes to mix in, and has no use for them.
+func (r randomness) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }

@@ -1,0 +1,103 @@
+package fs
+
+// What an inode can do, beyond having attributes. The kernel's file systems
+// implement those that make sense and no others.
+
+// Opener makes the ops of an open file from the inode. Without it, the inode's
+// own ops serve all its open files.
+type Opener interface {
+	Open(flags int) (ops any, err error)
+}
+
+// Symlink is a symbolic link.
+type Symlink interface {
+	Readlink() string
+}
+
+// MagicLink is a symbolic link that leads to an object instead of a name, such
+// as /proc/self/fd/3. The zero Path: to nothing.
+type MagicLink interface {
+	Symlink
+	Follow() Path
+}
+
+// Lookuper is a directory whose entries are made when they are asked for.
+type Lookuper interface {
+	// Lookup returns ENOENT where there is no such entry.
+	Lookup(name string) (*Inode, error)
+	// Names returns all entries in a stable order.
+	Names() []string
+}
+
+// Sizer has a size in bytes (st_size).
+type Sizer interface {
+	Size() int64
+}
+
+// Truncater sets its size.
+type Truncater interface {
+	Truncate(size int64) error
+}
+
+// What an open file can do. Either the pair with offsets (then File keeps the
+// position) or the one without. A count of 0 without an error is the end of the
+// file. Buffers are the callee's until it returns, not longer.
+
+// Reader is a stream or device to read. EAGAIN: nothing is there yet.
+type Reader interface {
+	Read(p []byte) (int, error)
+}
+
+// Writer is a stream or device to write. It may take a part of p; EAGAIN: it
+// can take nothing yet.
+type Writer interface {
+	Write(p []byte) (int, error)
+}
+
+// ReaderAt is a seekable file to read. Unlike io.ReaderAt it returns a short
+// count, and no error, at the end of the file.
+type ReaderAt interface {
+	ReadAt(p []byte, off int64) (int, error)
+}
+
+// WriterAt is a seekable file to write.
+type WriterAt interface {
+	WriteAt(p []byte, off int64) (int, error)
+}
+
+// Appender writes at the end, in one step with finding the end, and returns
+// the position behind what it wrote.
+type Appender interface {
+	Append(p []byte) (n int, end int64, err error)
+}
+
+// Allocater is fallocate(2).
+type Allocater interface {
+	Allocate(mode uint32, off, n int64) error
+}
+
+// Closer is told when the last descriptor is gone.
+type Closer interface {
+	Close() error
+}
+
+// Queued tells how many bytes wait to be read, and to be sent.
+type Queued interface {
+	Queued() (in, out int)
+}
+
+// Pollable is an open file whose Read or Write may return EAGAIN. A file that
+// is not Pollable is always ready.
+type Pollable interface {
+	// Ready returns the events that hold now: In, Out, Err, Hup, RdHup.
+	Ready() uint32
+	// Watch calls fn with events that may have begun, until cancel is called.
+	// fn must not block nor call the file. It is not called for what holds
+	// already.
+	Watch(fn func(events uint32)) (cancel func())
+}
+
+// Named has a name for /proc/self/fd, such as "anon_inode:[eventfd]".
+type Named interface {
+	FileName() string
+}

@@ -1,0 +1,108 @@
+package fs
+
+import (
+	"syscall"
+	"time"
+
+	"kiln/abi"
+)
+
+// Populate enters the files of a boot archive into the tree below root, before
+// it is used. A later entry replaces an earlier one of the same name. The data
+// of regular files is not copied: the archive must stay as it is.
+func (f *FileSystem) Populate(archive []byte) error {
+	for {
+		e, rest, ok, err := abi.Next(archive)
+		if err != nil || !ok {
+			return err
+		}
+		archive = rest
+		if name := string(e.Name); name != abi.ManifestName && name != "." {
+			f.put(name, e)
+		}
+	}
+}
+
+func (f *FileSystem) put(name string, e abi.Entry) {
+	dir, last := f.root.makeDirs(name)
+	if dir == nil || last == "" {
+		return
+	}
+	old := dir.dir.byName[last]
+	var i *Inode
+	switch e.Mode & syscall.S_IFMT {
+	case syscall.S_IFDIR:
+		if old == nil || old.dir == nil {
+			dir.replace(old)
+			old = dir.AddDir(last, 0)
+		}
+		i = old.inode
+	case syscall.S_IFLNK:
+		dir.replace(old)
+		i = dir.AddLink(last, string(e.Data)).inode
+	case syscall.S_IFREG:
+		dir.replace(old)
+		i = dir.Add(last, f.NewFile(0, e.Data)).inode
+	default:
+		return
+	}
+	i.perm, i.uid, i.gid = e.Mode&0o7777, e.UID, e.GID
+	i.mtime = int64(e.MTime) * int64(time.Second)
+	i.atime, i.ctime = i.mtime, i.mtime
+}
+
+// makeDirs returns the directory of name, made if it is not there, and the
+// last component. A file in the way makes it nil.
+func (d *Dentry) makeDirs(name string) (dir *Dentry, last string) {
+	start := 0
+	for i := 0; i <= len(name); i++ {
+		if i < len(name) && name[i] != '/' {
+			continue
+		}
+		comp := name[start:i]
+		start = i + 1
+		if comp == "" || comp == "." {
+			continue
+		}
+		if last != "" {
+			child := d.dir.byName[last]
+			if child == nil {
+				child = d.AddDir(last, 0o755)
+			}
+			if child.dir == nil {
+				return nil, ""
+			}
+			d = child
+		}
+		if comp == ".." {
+			return nil, ""
+		}
+		last = comp
+	}
+	return d, last
+}
+
+func (d *Dentry) replace(old *Dentry) {
+	if old != nil {
+		d.dir.remove(old)
+	}
+}
+
+// Default adds a file below root if there is none of that name.
+func (f *FileSystem) Default(name string, perm uint32, data string) {
+	f.DefaultFile(name, f.NewFile(perm, []byte(data)))
+}
+
+// DefaultFile is Default with an inode.
+func (f *FileSystem) DefaultFile(name string, i *Inode) {
+	if dir, last := f.root.makeDirs(name); dir != nil && dir.dir.byName[last] == nil {
+		dir.Add(last, i)
+	}
+}
+
+// DefaultDir adds a directory likewise.
+func (f *FileSystem) DefaultDir(name string, perm uint32) {
+	if dir, last := f.root.makeDirs(name); dir != nil && dir.dir.byName[last] == nil {
+		dir.AddDir(last, perm)
+	}
+}

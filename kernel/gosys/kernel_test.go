@@ -1,0 +1,303 @@
+package gosys
+
+// The oracle of these tests is Linux: the same calls are made of the host's
+// kernel, below a temporary directory, and of the hook.
+
+import (
+	"crypto/rand"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"kiln/kernel/fs"
+	"kiln/kernel/fs/devfs"
+	"kiln/kernel/fs/procfs"
+)
+
+// machine is a Machine for a process of the host.
+type machine struct {
+	mu         sync.Mutex
+	used       map[int]bool
+	signals    []int
+	complaints []string
+	pollable   map[int]bool
+	ready      map[int]uint32
+}
+
+func newMachine() *machine {
+	return &machine{used: map[int]bool{}, pollable: map[int]bool{}, ready: map[int]uint32{}}
+}
+
+// OnStack takes what is near a local variable for the stack, which is right
+// for the small stacks of tests, and too much does no harm.
+//
+//go:noinline
+func (m *machine) OnStack(p pointer) bool {
+	var here byte
+	d := int64(uintptr(p)) - int64(uintptr(noescape(&here)))
+	return -1<<16 < d && d < 1<<16
+}
+
+// noescape hides a pointer from escape analysis, as a system call's uintptr
+// does.
+func noescape[T any](p *T) pointer {
+	x := uintptr(pointer(p))
+	return *(*pointer)(pointer(&x))
+}
+
+func (m *machine) Syscall(trap, a1, a2, a3, a4, a5, a6 uintptr) uintptr {
+	r, _, e := syscall.Syscall6(trap, a1, a2, a3, a4, a5, a6)
+	if e != 0 {
+		return -uintptr(e)
+	}
+	return r
+}
+
+func (m *machine) Signal(sig int) {
+	m.mu.Lock()
+	m.signals = append(m.signals, sig)
+	m.mu.Unlock()
+}
+
+func (m *machine) CPUs() int                    { return runtime.NumCPU() }
+func (m *machine) Memory() (total, free uint64) { return 64 << 20, 32 << 20 }
+func (m *machine) Complain(s string)            { m.complaints = append(m.complaints, s) }
+
+func (m *machine) AllocFD(min int) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for m.used[min] {
+		min++
+	}
+	if min >= 1<<16 {
+		return -1
+	}
+	m.used[min] = true
+	return min
+}
+
+func (m *machine) ClaimFD(fd int) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.used[fd] || fd >= 1<<16 {
+		return false
+	}
+	m.used[fd] = true
+	return true
+}
+
+func (m *machine) FreeFD(fd int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.used, fd)
+	delete(m.pollable, fd)
+	delete(m.ready, fd)
+}
+
+func (m *machine) SetPollable(fd int) {
+	m.mu.Lock()
+	m.pollable[fd] = true
+	m.mu.Unlock()
+}
+
+func (m *machine) SetReady(fd int, ev uint32) {
+	m.mu.Lock()
+	m.ready[fd] |= ev
+	m.mu.Unlock()
+}
+
+func random(p []byte) { rand.Read(p) }
+
+// newKernel returns a kernel as Boot makes it, without 0, 1 and 2.
+func newKernel(t testing.TB) (*Calls, *machine) {
+	m := newMachine()
+	for fd := range 3 {
+		m.used[fd] = true
+	}
+	root := fs.NewRamFS("tmpfs", 0o755)
+	for _, dir := range []string{"dev", "proc", "sys"} {
+		root.DefaultDir(dir, 0o755)
+	}
+	root.DefaultDir("tmp", 0o1777)
+	v := fs.New(root)
+	view := fs.NewView(v)
+	fds := fs.NewFDTable(m)
+	c := New(Config{Machine: m, OnStack: m.OnStack, FDs: fds, Hostname: "kiln", Start: time.Now().UnixNano()})
+	c.Add(SocketCalls, More)
+	c.SetFiles(view)
+	info := &procfs.Info{View: view, FDs: fds, PID: c.pid(), Args: []string{"/bin/app", "x"}, Env: []string{"A=1"}, Hostname: c.Hostname,
+		CPUs: 2, Memory: m.Memory, Start: time.Now().UnixNano(), Random: random, Release: Release, Version: Version}
+	for _, mnt := range []struct {
+		at string
+		fs *fs.FileSystem
+	}{{"/dev", devfs.New(nil, random)}, {"/proc", procfs.New(info)}, {"/sys", procfs.NewSys(info)}} {
+		p, err := view.Lookup(view.Root(), mnt.at, false)
+		if err == nil {
+			err = view.Mount(p, mnt.fs)
+		}
+		if err != nil {
+			t.Fatal(mnt.at, err)
+		}
+	}
+	return c, m
+}
+
+// path is an argument that is a name below the test's root.
+type path string
+
+// system is something that answers system calls.
+type system interface {
+	// call makes a system call. Arguments are int, string (passed as C
+	// strings), path, []byte, and pointers to structures.
+	call(trap uintptr, args ...any) (uintptr, syscall.Errno)
+}
+
+type hostSystem struct{ root string }
+
+type ourSystem struct {
+	c    *Calls
+	root string
+}
+
+// encode returns an argument as a number and, for pointers, as a pointer.
+func encode(root string, arg any) (uintptr, pointer) {
+	bytes := func(b []byte) (uintptr, pointer) {
+		p := pointer(unsafe.SliceData(b))
+		return uintptr(p), p
+	}
+	switch x := arg.(type) {
+	case int:
+		return uintptr(x), nil
+	case nil:
+		return 0, nil
+	case string:
+		return bytes(append([]byte(x), 0))
+	case path:
+		if len(x) == 0 {
+			return bytes([]byte{0})
+		}
+		return bytes(append([]byte(root+"/"+string(x)), 0))
+	case []byte:
+		return bytes(x)
+	case *syscall.Stat_t:
+		return uintptr(pointer(x)), pointer(x)
+	case *[2]int32:
+		return uintptr(pointer(x)), pointer(x)
+	case *[2]syscall.Timespec:
+		return uintptr(pointer(x)), pointer(x)
+	case *syscall.Timespec:
+		return uintptr(pointer(x)), pointer(x)
+	case []syscall.Iovec:
+		p := pointer(unsafe.SliceData(x))
+		return uintptr(p), p
+	case *int64:
+		return uintptr(pointer(x)), pointer(x)
+	case *syscall.EpollEvent:
+		return uintptr(pointer(x)), pointer(x)
+	case []syscall.EpollEvent:
+		p := pointer(unsafe.SliceData(x))
+		return uintptr(p), p
+	case *syscall.Rlimit:
+		return uintptr(pointer(x)), pointer(x)
+	case *itimerspec:
+		return uintptr(pointer(x)), pointer(x)
+	case []pollfd:
+		p := pointer(unsafe.SliceData(x))
+		return uintptr(p), p
+	case *syscall.Flock_t:
+		return uintptr(pointer(x)), pointer(x)
+	}
+	panic("unknown argument")
+}
+
+func (s hostSystem) call(trap uintptr, args ...any) (uintptr, syscall.Errno) {
+	var a [6]uintptr
+	var p [6]pointer
+	for i, arg := range args {
+		a[i], p[i] = encode(s.root, arg)
+	}
+	r, _, e := syscall.Syscall6(trap, a[0], a[1], a[2], a[3], a[4], a[5])
+	runtime.KeepAlive(p)
+	return r, e
+}
+
+func (s ourSystem) call(trap uintptr, args ...any) (uintptr, syscall.Errno) {
+	var a [6]uintptr
+	var p [6]pointer
+	for i, arg := range args {
+		a[i], p[i] = encode(s.root, arg)
+	}
+	r, _, e, handled := s.c.Hook(trap, a[0], a[1], a[2], a[3], a[4], a[5], p[0], p[1], p[2], p[3], p[4], p[5])
+	if !handled { // metal does not know the descriptor, or the call
+		switch trap {
+		case syscall.SYS_READ, syscall.SYS_WRITE, syscall.SYS_CLOSE, syscall.SYS_FCNTL:
+			return ^uintptr(0), syscall.EBADF
+		}
+		return ^uintptr(0), syscall.ENOSYS
+	}
+	return r, e
+}
+
+// systems returns the host's kernel and ours, both with an empty directory as
+// the root of paths and an umask of 022.
+func systems(t testing.TB) (host hostSystem, ours ourSystem) {
+	if syscall.Getuid() != 0 {
+		t.Skip("the host's answers are compared with those that root gets: run as root")
+	}
+	old := syscall.Umask(0o022)
+	t.Cleanup(func() { syscall.Umask(old) })
+	c, _ := newKernel(t)
+	// Two levels down, so that the parent of the root is alike too.
+	// The host's side is on tmpfs, if there is one, which is ours' next of kin.
+	dir, err := os.MkdirTemp("/dev/shm", "kiln")
+	if err == nil {
+		t.Cleanup(func() { os.RemoveAll(dir) })
+	} else {
+		dir = t.TempDir()
+	}
+	host, ours = hostSystem{dir}, ourSystem{c: c}
+	for _, s := range []system{host, ours} {
+		for _, d := range []path{"w", "w/root", "w/root/tmp"} {
+			if _, e := s.call(syscall.SYS_MKDIRAT, cwd, d, 0o755); e != 0 {
+				t.Fatal(d, e)
+			}
+		}
+	}
+	host.root += "/w/root"
+	ours.root = "/w/root"
+	return host, ours
+}
+
+// names lists a directory by getdents64.
+func names(t testing.TB, s system, dir path, bufSize int) []string {
+	fd, e := s.call(syscall.SYS_OPENAT, cwd, dir, syscall.O_RDONLY|syscall.O_DIRECTORY)
+	if e != 0 {
+		t.Fatal("open", dir, e)
+	}
+	defer s.call(syscall.SYS_CLOSE, int(fd))
+	var out []string
+	for buf := make([]byte, bufSize); ; {
+		n, e := s.call(syscall.SYS_GETDENTS64, int(fd), buf, len(buf))
+		if e != 0 {
+			t.Fatal("getdents64", dir, e)
+		}
+		if n == 0 {
+			break
+		}
+		for b := buf[:n]; len(b) > 0; {
+			size := int(b[16]) | int(b[17])<<8
+			name := b[19:size]
+			out = append(out, string(name[:slices.Index(name, 0)])+":"+string('0'+rune(b[18])))
+			b = b[size:]
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+const cwd = atFDCWD

@@ -1,0 +1,400 @@
+package gosys
+
+import (
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// The process and its machine. There is one process; its number, threads and
+// signal handlers are metal's.
+
+// Release is the version of Linux whose behaviour Kiln follows (uname(2)), and
+// Version what uname calls that.
+const (
+	Release = "6.1.0-kiln"
+	Version = "#1 SMP"
+)
+
+func (c *Calls) pid() int { return int(c.m.Syscall(syscall.SYS_GETPID, 0, 0, 0, 0, 0, 0)) }
+
+func uname(c *Calls, a args) (uintptr, error) {
+	var u syscall.Utsname
+	for _, f := range []struct {
+		to   *[65]int8
+		from string
+	}{{&u.Sysname, "Linux"}, {&u.Nodename, c.Hostname()}, {&u.Release, Release}, {&u.Version, Version}, {&u.Machine, "x86_64"}, {&u.Domainname, "(none)"}} {
+		for i := range min(len(f.from), 64) {
+			f.to[i] = int8(f.from[i])
+		}
+	}
+	return none(put(a.p1, u))
+}
+
+func sethostname(c *Calls, a args) (uintptr, error) {
+	if a.a2 > 64 {
+		return 0, syscall.EINVAL
+	}
+	b, err := c.source(a.p1, a.a2)
+	if err == nil {
+		s := strings.Clone(string(b))
+		c.hostname.Store(&s)
+	}
+	return 0, err
+}
+
+// self reports whether a process number means this process.
+func (c *Calls) self(pid uintptr) bool { return int32(pid) == 0 || int(int32(pid)) == c.pid() }
+
+// kill sends signals to this process, or its group, which is the same.
+func kill(c *Calls, a args) (uintptr, error) {
+	if a.a2 > 64 {
+		return 0, syscall.EINVAL
+	}
+	pid := int32(a.a1)
+	if pid < -1 {
+		pid = -pid
+	}
+	if pid != -1 && !c.self(uintptr(pid)) {
+		return 0, syscall.ESRCH
+	}
+	if a.a2 != 0 {
+		c.m.Signal(int(a.a2))
+	}
+	return 0, nil
+}
+
+// noProcess answers what would make another process.
+func noProcess(c *Calls, a args) (uintptr, error) {
+	c.complaint.Do(func() {
+		c.m.Complain("kiln: this program tried to start another process (fork or exec); a unikernel runs one program only, so the call fails with ENOSYS")
+	})
+	return 0, syscall.ENOSYS
+}
+
+func getpgid(c *Calls, a args) (uintptr, error) {
+	if !c.self(a.a1) {
+		return 0, syscall.ESRCH
+	}
+	return uintptr(c.pid()), nil
+}
+
+// Identity. These calls change the stored one, which file permissions go by.
+
+func getuid(c *Calls, a args) (uintptr, error)  { return uintptr(c.view.Cred().UID), nil }
+func geteuid(c *Calls, a args) (uintptr, error) { return uintptr(c.view.Cred().EUID), nil }
+func getgid(c *Calls, a args) (uintptr, error)  { return uintptr(c.view.Cred().GID), nil }
+func getegid(c *Calls, a args) (uintptr, error) { return uintptr(c.view.Cred().EGID), nil }
+
+func getresuid(c *Calls, a args) (uintptr, error) {
+	cred := c.view.Cred()
+	return none(put3(a, cred.UID, cred.EUID, cred.SUID))
+}
+
+func getresgid(c *Calls, a args) (uintptr, error) {
+	cred := c.view.Cred()
+	return none(put3(a, cred.GID, cred.EGID, cred.SGID))
+}
+
+func put3(a args, x, y, z uint32) error {
+	if err := put(a.p1, x); err != nil {
+		return err
+	}
+	if err := put(a.p2, y); err != nil {
+		return err
+	}
+	return put(a.p3, z)
+}
+
+// ids are the three user or group IDs of a process.
+type ids struct{ real, effective, saved uint32 }
+
+// change sets the IDs that are not -1. Without privilege each must be one of
+// those that the process has.
+func (i ids) change(privileged bool, to [3]uintptr) (ids, error) {
+	out := i
+	for n, p := range [3]*uint32{&out.real, &out.effective, &out.saved} {
+		id := uint32(to[n])
+		if id == ^uint32(0) {
+			continue
+		}
+		if !privileged && id != i.real && id != i.effective && id != i.saved {
+			return i, syscall.EPERM
+		}
+		*p = id
+	}
+	return out, nil
+}
+
+const same = ^uintptr(0)
+
+func (c *Calls) setUIDs(to [3]uintptr) (uintptr, error) {
+	cred := *c.view.Cred()
+	i, err := ids{cred.UID, cred.EUID, cred.SUID}.change(cred.EUID == 0, to)
+	if err != nil {
+		return 0, err
+	}
+	cred.UID, cred.EUID, cred.SUID, cred.FSUID = i.real, i.effective, i.saved, i.effective
+	c.view.SetCred(&cred)
+	return 0, nil
+}
+
+func (c *Calls) setGIDs(to [3]uintptr) (uintptr, error) {
+	cred := *c.view.Cred()
+	i, err := ids{cred.GID, cred.EGID, cred.SGID}.change(cred.EUID == 0, to)
+	if err != nil {
+		return 0, err
+	}
+	cred.GID, cred.EGID, cred.SGID, cred.FSGID = i.real, i.effective, i.saved, i.effective
+	c.view.SetCred(&cred)
+	return 0, nil
+}
+
+// all is what setuid and setgid change: everything for root.
+func (c *Calls) all(id uintptr) [3]uintptr {
+	if c.view.Cred().EUID == 0 {
+		return [3]uintptr{id, id, id}
+	}
+	return [3]uintptr{same, id, same}
+}
+
+// regained is what setreuid and setregid change: the saved ID follows.
+func regained(a args, real uint32) [3]uintptr {
+	if uint32(a.a1) != ^uint32(0) || uint32(a.a2) != ^uint32(0) && uint32(a.a2) != real {
+		return [3]uintptr{a.a1, a.a2, a.a2}
+	}
+	return [3]uintptr{a.a1, a.a2, same}
+}
+
+func setuid(c *Calls, a args) (uintptr, error)    { return c.setUIDs(c.all(a.a1)) }
+func setgid(c *Calls, a args) (uintptr, error)    { return c.setGIDs(c.all(a.a1)) }
+func setresuid(c *Calls, a args) (uintptr, error) { return c.setUIDs([3]uintptr{a.a1, a.a2, a.a3}) }
+func setresgid(c *Calls, a args) (uintptr, error) { return c.setGIDs([3]uintptr{a.a1, a.a2, a.a3}) }
+
+func setreuid(c *Calls, a args) (uintptr, error) {
+	return c.setUIDs(regained(a, c.view.Cred().UID))
+}
+
+func setregid(c *Calls, a args) (uintptr, error) {
+	return c.setGIDs(regained(a, c.view.Cred().GID))
+}
+
+func setfsuid(c *Calls, a args) (uintptr, error) {
+	cred := *c.view.Cred()
+	old, id := cred.FSUID, uint32(a.a1)
+	if cred.EUID == 0 || id == cred.UID || id == cred.EUID || id == cred.SUID {
+		cred.FSUID = id
+		c.view.SetCred(&cred)
+	}
+	return uintptr(old), nil
+}
+
+func setfsgid(c *Calls, a args) (uintptr, error) {
+	cred := *c.view.Cred()
+	old, id := cred.FSGID, uint32(a.a1)
+	if cred.EUID == 0 || id == cred.GID || id == cred.EGID || id == cred.SGID {
+		cred.FSGID = id
+		c.view.SetCred(&cred)
+	}
+	return uintptr(old), nil
+}
+
+func getgroups(c *Calls, a args) (uintptr, error) {
+	g := c.view.Cred().Groups
+	if int32(a.a1) < 0 {
+		return 0, syscall.EINVAL
+	}
+	if a.a1 == 0 {
+		return uintptr(len(g)), nil
+	}
+	if int(a.a1) < len(g) {
+		return 0, syscall.EINVAL
+	}
+	for i, id := range g {
+		if err := put(element[uint32](a.p2, i), id); err != nil {
+			return 0, err
+		}
+	}
+	return uintptr(len(g)), nil
+}
+
+func setgroups(c *Calls, a args) (uintptr, error) {
+	cred := *c.view.Cred()
+	if cred.EUID != 0 {
+		return 0, syscall.EPERM
+	}
+	if a.a1 > 65536 {
+		return 0, syscall.EINVAL
+	}
+	cred.Groups = make([]uint32, a.a1)
+	for i := range cred.Groups {
+		id, err := get[uint32](element[uint32](a.p2, i))
+		if err != nil {
+			return 0, err
+		}
+		cred.Groups[i] = id
+	}
+	slices.Sort(cred.Groups)
+	c.view.SetCred(&cred)
+	return 0, nil
+}
+
+// Resources.
+
+const (
+	infinity = ^uint64(0)
+	nofile   = syscall.RLIMIT_NOFILE
+	limits   = 16 // RLIM_NLIMITS
+)
+
+func (c *Calls) limit(n int) syscall.Rlimit {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if l, ok := c.limits[n]; ok {
+		return l
+	}
+	switch n {
+	case nofile:
+		return syscall.Rlimit{Cur: 1 << 20, Max: 1 << 20}
+	case syscall.RLIMIT_STACK:
+		return syscall.Rlimit{Cur: 8 << 20, Max: infinity}
+	case syscall.RLIMIT_CORE:
+		return syscall.Rlimit{Cur: 0, Max: infinity}
+	}
+	return syscall.Rlimit{Cur: infinity, Max: infinity}
+}
+
+func (c *Calls) setLimit(n int, l syscall.Rlimit) error {
+	if l.Cur > l.Max {
+		return syscall.EINVAL
+	}
+	old := c.limit(n)
+	if l.Max > old.Max && (n == nofile || c.view.Cred().EUID != 0) {
+		return syscall.EPERM
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.limits == nil {
+		c.limits = make(map[int]syscall.Rlimit)
+	}
+	c.limits[n] = l
+	return nil
+}
+
+func prlimit(c *Calls, a args) (uintptr, error) {
+	n := int(int32(a.a2))
+	if !c.self(a.a1) {
+		return 0, syscall.ESRCH
+	}
+	if uint(n) >= limits {
+		return 0, syscall.EINVAL
+	}
+	old := c.limit(n)
+	if a.p3 != nil {
+		l, _ := get[syscall.Rlimit](a.p3)
+		if err := c.setLimit(n, l); err != nil {
+			return 0, err
+		}
+	}
+	if a.p4 != nil {
+		put(a.p4, old)
+	}
+	return 0, nil
+}
+
+func getrlimit(c *Calls, a args) (uintptr, error) {
+	if uint(a.a1) >= limits {
+		return 0, syscall.EINVAL
+	}
+	return none(put(a.p2, c.limit(int(a.a1))))
+}
+
+func setrlimit(c *Calls, a args) (uintptr, error) {
+	if uint(a.a1) >= limits {
+		return 0, syscall.EINVAL
+	}
+	l, err := get[syscall.Rlimit](a.p2)
+	if err != nil {
+		return 0, err
+	}
+	return none(c.setLimit(int(a.a1), l))
+}
+
+// getrusage knows the time since the start and the memory in use.
+func getrusage(c *Calls, a args) (uintptr, error) {
+	if who := int32(a.a1); who < -1 || who > 1 {
+		return 0, syscall.EINVAL
+	}
+	var u syscall.Rusage
+	if int32(a.a1) != syscall.RUSAGE_CHILDREN {
+		total, free := c.m.Memory()
+		u.Utime = syscall.NsecToTimeval(int64(c.uptime()))
+		u.Maxrss = int64(total-free) / 1024
+	}
+	return none(put(a.p2, u))
+}
+
+// uptime stands for CPU time too: nobody else uses the machine.
+func (c *Calls) uptime() time.Duration { return time.Duration(time.Now().UnixNano() - c.start) }
+
+const clockTick = time.Second / 100
+
+func times(c *Calls, a args) (uintptr, error) {
+	if a.p1 != nil {
+		put(a.p1, syscall.Tms{Utime: int64(c.uptime() / clockTick)})
+	}
+	return uintptr(c.uptime() / clockTick), nil
+}
+
+func sysinfo(c *Calls, a args) (uintptr, error) {
+	total, free := c.m.Memory()
+	return none(put(a.p1, syscall.Sysinfo_t{
+		Uptime: int64(c.uptime().Seconds()), Totalram: total, Freeram: free, Procs: 1, Unit: 1,
+	}))
+}
+
+func getpriority(c *Calls, a args) (uintptr, error) {
+	if a.a1 > 2 {
+		return 0, syscall.EINVAL
+	}
+	return 20, nil // 20 minus a nice value of 0
+}
+
+func setpriority(c *Calls, a args) (uintptr, error) {
+	if a.a1 > 2 {
+		return 0, syscall.EINVAL
+	}
+	return 0, nil
+}
+
+// Operations of prctl.
+const (
+	prSetPdeathsig   = 1
+	prGetDumpable    = 3
+	prSetDumpable    = 4
+	prSetName        = 15
+	prGetName        = 16
+	prSetNoNewPrivs  = 38
+	prGetNoNewPrivs  = 39
+	prSetTHPDisable  = 41
+	prSetVMA         = 0x53564d41
+	prSetChildReaper = 36
+	commLen          = 16
+)
+
+func prctl(c *Calls, a args) (uintptr, error) {
+	switch a.a1 {
+	case prSetName, prSetPdeathsig, prSetDumpable, prSetNoNewPrivs, prSetTHPDisable, prSetChildReaper:
+		return 0, nil
+	case prGetDumpable:
+		return 1, nil
+	case prGetNoNewPrivs:
+		return 0, nil
+	case prGetName:
+		return none(put(a.p2, [commLen]byte{'m', 'a', 'i', 'n'}))
+	case prSetVMA:
+		return 0, errUnhandled
+	}
+	return 0, syscall.EINVAL
+}

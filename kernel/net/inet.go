@@ -1,0 +1,524 @@
+package net
+
+import (
+	"io"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+	"gvisor.dev/gvisor/pkg/waiter"
+
+	"kiln/kernel/socket"
+)
+
+// Directions of Shutdown.
+const (
+	shutRead  = 1
+	shutWrite = 2
+)
+
+const maxFamily = 46 // AF_MAX
+
+// maxBacklog is Linux's net.core.somaxconn.
+const maxBacklog = 4096
+
+// inet is a socket of AF_INET or AF_INET6. A stream has tcp set, which is ep
+// under its own type: calls through it are direct.
+type inet struct {
+	net    *Network
+	family int
+	typ    int
+	proto  int
+	ep     tcpip.Endpoint
+	tcp    *tcp.Endpoint
+	wq     *waiter.Queue
+	closed atomic.Bool
+	shut   atomic.Int32 // directions of Shutdown: shutRead, shutWrite
+	// failure is an error of the stream (an errno) that has been taken from
+	// the endpoint to see whether there is one.
+	failure atomic.Int32
+
+	readMu sync.Mutex // guards what follows, and makes reads of a stream whole
+	dst    sink
+	copied int // bytes read since the receive buffer was last moderated
+
+	writeMu sync.Mutex // guards src, and makes writes to a stream whole
+	src     source
+
+	optMu sync.Mutex // guards kept
+	kept  keptOptions
+}
+
+// Socket implements socket.Sockets.
+func (n *Network) Socket(domain, typ, proto int) (socket.Socket, error) {
+	if domain >= 0 && domain < maxFamily && (typ < 0 || typ > syscall.SOCK_PACKET) {
+		return nil, syscall.EINVAL
+	}
+	switch domain {
+	case syscall.AF_UNIX:
+		return n.unix.Socket(typ, proto)
+	case syscall.AF_INET, syscall.AF_INET6:
+		return n.newInet(domain, typ, proto)
+	case syscall.AF_NETLINK:
+		return n.newNetlink(typ, proto)
+	}
+	return nil, syscall.EAFNOSUPPORT
+}
+
+// SocketPair implements socket.Sockets.
+func (n *Network) SocketPair(domain, typ, proto int) (a, b socket.Socket, err error) {
+	switch domain {
+	case syscall.AF_UNIX:
+		return n.unix.SocketPair(typ, proto)
+	case syscall.AF_INET, syscall.AF_INET6:
+		return nil, nil, syscall.EOPNOTSUPP
+	}
+	return nil, nil, syscall.EAFNOSUPPORT
+}
+
+func (n *Network) newInet(family, typ, proto int) (socket.Socket, error) {
+	transport, err := transportProtocol(family, typ, proto)
+	if err != nil {
+		return nil, err
+	}
+	network := ipv4.ProtocolNumber
+	if family == syscall.AF_INET6 {
+		network = ipv6.ProtocolNumber
+	}
+	wq := new(waiter.Queue)
+	var ep tcpip.Endpoint
+	var e tcpip.Error
+	if typ == syscall.SOCK_RAW {
+		ep, e = n.stack.NewRawEndpoint(transport, network, wq, true)
+	} else {
+		ep, e = n.stack.NewEndpoint(transport, network, wq)
+	}
+	if e != nil {
+		return nil, errno(e)
+	}
+	return n.wrap(family, typ, int(transport), ep, wq), nil
+}
+
+// wrap makes a socket of an endpoint.
+func (n *Network) wrap(family, typ, proto int, ep tcpip.Endpoint, wq *waiter.Queue) *inet {
+	s := &inet{net: n, family: family, typ: typ, proto: proto, ep: ep, wq: wq}
+	s.tcp, _ = ep.(*tcp.Endpoint)
+	if s.tcp != nil {
+		s.tcp.SocketOptions().SetDelayOption(true) // Nagle's algorithm, until TCP_NODELAY
+	}
+	return s
+}
+
+// transportProtocol checks what socket(2) checks.
+func transportProtocol(family, typ, proto int) (tcpip.TransportProtocolNumber, error) {
+	icmpProto := icmp.ProtocolNumber4
+	if family == syscall.AF_INET6 {
+		icmpProto = icmp.ProtocolNumber6
+	}
+	switch {
+	case proto < 0 || proto > 255:
+		return 0, syscall.EINVAL
+	case typ == syscall.SOCK_STREAM && (proto == 0 || proto == syscall.IPPROTO_TCP):
+		return tcp.ProtocolNumber, nil
+	case typ == syscall.SOCK_DGRAM && (proto == 0 || proto == syscall.IPPROTO_UDP):
+		return udp.ProtocolNumber, nil
+	case typ == syscall.SOCK_DGRAM && proto == int(icmpProto):
+		return icmpProto, nil
+	case typ == syscall.SOCK_RAW && proto == int(icmpProto):
+		return icmpProto, nil
+	case typ == syscall.SOCK_STREAM || typ == syscall.SOCK_DGRAM || typ == syscall.SOCK_RAW:
+		return 0, syscall.EPROTONOSUPPORT
+	}
+	return 0, syscall.ESOCKTNOSUPPORT
+}
+
+// sink is an io.Writer into a program's buffers.
+type sink struct {
+	p    []byte
+	rest [][]byte // buffers after p
+}
+
+func (d *sink) Write(b []byte) (n int, err error) {
+	for {
+		k := copy(d.p, b[n:])
+		n += k
+		d.p = d.p[k:]
+		if n == len(b) {
+			return n, nil
+		}
+		if len(d.rest) == 0 {
+			return n, io.ErrShortWrite
+		}
+		d.p, d.rest = d.rest[0], d.rest[1:]
+	}
+}
+
+// source is a tcpip.Payloader over a program's buffers.
+type source struct {
+	p    []byte
+	rest [][]byte
+	n    int // bytes left
+}
+
+func (s *source) Len() int { return s.n }
+
+func (s *source) Read(b []byte) (n int, err error) {
+	for n < len(b) {
+		k := copy(b[n:], s.p)
+		n += k
+		s.p = s.p[k:]
+		if len(s.p) == 0 {
+			if len(s.rest) == 0 {
+				break
+			}
+			s.p, s.rest = s.rest[0], s.rest[1:]
+		}
+	}
+	s.n -= n
+	if n == 0 && len(b) > 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// Read implements socket.Socket.
+func (s *inet) Read(p []byte) (int, error) {
+	if s.closed.Load() {
+		return 0, syscall.EBADF
+	}
+	if len(p) == 0 && s.tcp != nil {
+		return 0, nil
+	}
+	s.readMu.Lock()
+	s.dst = sink{p: p}
+	n, _, err := s.read(tcpip.ReadOptions{})
+	s.dst = sink{}
+	s.readMu.Unlock()
+	return n, err
+}
+
+// read receives into s.dst. The caller holds readMu.
+func (s *inet) read(o tcpip.ReadOptions) (int, tcpip.ReadResult, error) {
+	if s.tcp == nil {
+		r, e := s.ep.Read(&s.dst, o)
+		switch e.(type) {
+		case nil:
+		case *tcpip.ErrBadBuffer: // no room for a byte: a datagram is cut off
+		case *tcpip.ErrClosedForReceive:
+			return 0, r, nil
+		default:
+			return 0, r, errno(e)
+		}
+		return r.Count, r, nil
+	}
+	r, e := s.tcp.Read(&s.dst, o)
+	switch e.(type) {
+	case nil:
+	case *tcpip.ErrClosedForReceive:
+		if f := s.failure.Swap(0); f != 0 && syscall.Errno(f) != syscall.EPIPE {
+			return 0, r, syscall.Errno(f)
+		}
+		return 0, r, nil
+	default:
+		return 0, r, s.streamError(e)
+	}
+	// Each call locks the endpoint, so small reads are collected.
+	if s.copied += r.Count; s.copied >= 16<<10 && !o.Peek {
+		s.tcp.ModerateRecvBuf(s.copied)
+		s.copied = 0
+	}
+	return r.Count, r, nil
+}
+
+// streamError is errno for reads and writes of a stream.
+func (s *inet) streamError(e tcpip.Error) error {
+	switch e.(type) {
+	case *tcpip.ErrWouldBlock:
+		return syscall.EAGAIN
+	case *tcpip.ErrNotConnected:
+		return syscall.ENOTCONN
+	}
+	// The endpoint keeps the error in two places.
+	s.tcp.LastError()
+	f := syscall.Errno(s.failure.Swap(0))
+	switch e.(type) {
+	case *tcpip.ErrClosedForSend:
+		if f != 0 {
+			return f
+		}
+	case *tcpip.ErrConnectionAborted:
+		return syscall.ECONNRESET
+	}
+	return errno(e)
+}
+
+// failed reports whether the stream has an error that nobody has seen.
+func (s *inet) failed() bool {
+	if e := s.tcp.LastError(); e != nil {
+		s.tcp.LastError()
+		f, _ := errno(e).(syscall.Errno)
+		s.failure.Store(int32(f))
+	}
+	return s.failure.Load() != 0
+}
+
+// Write implements socket.Socket.
+func (s *inet) Write(p []byte) (int, error) {
+	if s.closed.Load() {
+		return 0, syscall.EBADF
+	}
+	s.writeMu.Lock()
+	s.src = source{p: p, n: len(p)}
+	n, err := s.write(tcpip.WriteOptions{})
+	s.src = source{}
+	s.writeMu.Unlock()
+	return n, err
+}
+
+// write sends s.src. The caller holds writeMu.
+func (s *inet) write(o tcpip.WriteOptions) (int, error) {
+	if s.tcp == nil {
+		n, e := s.ep.Write(&s.src, o)
+		if _, ok := e.(*tcpip.ErrInvalidEndpointState); ok {
+			return 0, syscall.EPIPE
+		}
+		return int(n), errno(e)
+	}
+	// Atomic spares the endpoint from being unlocked while it copies; a stream
+	// still takes what fits.
+	o.Atomic = true
+	n, e := s.tcp.Write(&s.src, o)
+	if e != nil {
+		return 0, s.streamError(e)
+	}
+	return int(n), nil
+}
+
+// Close implements socket.Socket.
+func (s *inet) Close() error {
+	if s.closed.Swap(true) {
+		return syscall.EBADF
+	}
+	s.ep.Close()
+	return nil
+}
+
+const allEvents = waiter.EventIn | waiter.EventOut | waiter.EventErr | waiter.EventHUp | waiter.EventRdHUp
+
+// Ready implements socket.Socket.
+func (s *inet) Ready() uint32 {
+	ev := uint32(s.ep.Readiness(allEvents) & allEvents)
+	if s.tcp == nil {
+		return ev
+	}
+	shut := s.shut.Load()
+	switch s.tcp.EndpointState() {
+	case tcp.StateInitial, tcp.StateBound:
+		return socket.Out | socket.Hup
+	case tcp.StateConnecting, tcp.StateSynSent, tcp.StateSynRecv, tcp.StateListen:
+		return ev
+	case tcp.StateClose, tcp.StateError:
+		if s.failed() {
+			return socket.In | socket.Out | socket.Err | socket.Hup | socket.RdHup
+		}
+		return socket.In | socket.Out | socket.Hup | socket.RdHup
+	case tcp.StateTimeWait, tcp.StateLastAck, tcp.StateClosing:
+		return socket.In | socket.Out | socket.Hup | socket.RdHup
+	case tcp.StateCloseWait:
+		shut |= shutRead
+	}
+	if shut&shutRead != 0 {
+		ev |= socket.In | socket.RdHup
+	}
+	if shut == shutRead|shutWrite {
+		ev |= socket.Out | socket.Hup
+	}
+	return ev
+}
+
+// Watch implements socket.Socket.
+func (s *inet) Watch(fn func(events uint32)) (cancel func()) {
+	w := &watcher{fn: fn, s: s}
+	w.entry.Init(w, allEvents)
+	s.wq.EventRegister(&w.entry)
+	return w.cancel
+}
+
+// watcher passes the stack's notifications on.
+type watcher struct {
+	entry waiter.Entry
+	fn    func(uint32)
+	s     *inet
+}
+
+// NotifyEvent implements waiter.EventListener.
+func (w *watcher) NotifyEvent(m waiter.EventMask) { w.fn(uint32(m)) }
+
+func (w *watcher) cancel() { w.s.wq.EventUnregister(&w.entry) }
+
+// Bind implements socket.Socket.
+func (s *inet) Bind(a socket.Addr) error {
+	if s.closed.Load() {
+		return syscall.EBADF
+	}
+	if a.Family == 0 && s.family == syscall.AF_INET && a.IP == [16]byte{} {
+		a.Family = syscall.AF_INET // old programs leave it out
+	}
+	if a.Family != s.family {
+		return s.wrongFamily(a)
+	}
+	f, err := s.fullAddress(a)
+	if err != nil {
+		return err
+	}
+	if f.Addr.Len() != 0 {
+		s.net.await(unmapped(f.Addr))
+	}
+	e := s.ep.Bind(f)
+	if _, ok := e.(*tcpip.ErrNoPortAvailable); ok {
+		return syscall.EADDRINUSE
+	}
+	return errno(e)
+}
+
+// Listen implements socket.Socket.
+func (s *inet) Listen(backlog int) error {
+	if s.closed.Load() {
+		return syscall.EBADF
+	}
+	if s.tcp == nil {
+		return syscall.EOPNOTSUPP
+	}
+	if backlog < 0 || backlog > maxBacklog {
+		backlog = maxBacklog
+	}
+	// Linux admits one connection more than backlog says; so does the stack.
+	return errno(s.tcp.Listen(max(backlog, 1)))
+}
+
+// Accept implements socket.Socket.
+func (s *inet) Accept() (socket.Socket, socket.Addr, error) {
+	if s.closed.Load() {
+		return nil, socket.Addr{}, syscall.EBADF
+	}
+	if s.tcp == nil {
+		return nil, socket.Addr{}, syscall.EOPNOTSUPP
+	}
+	var peer tcpip.FullAddress
+	ep, wq, e := s.tcp.Accept(&peer)
+	if e != nil {
+		return nil, socket.Addr{}, errno(e)
+	}
+	c := s.net.wrap(s.family, s.typ, s.proto, ep, wq)
+	return c, c.sockAddr(peer), nil
+}
+
+// Connect implements socket.Socket.
+func (s *inet) Connect(a socket.Addr) error {
+	if s.closed.Load() {
+		return syscall.EBADF
+	}
+	if a.Family == syscall.AF_UNSPEC {
+		return s.disconnect()
+	}
+	if s.tcp != nil && a.Family != s.family {
+		return s.wrongFamily(a)
+	}
+	f, err := s.destination(a)
+	if err != nil {
+		return err
+	}
+	s.net.await(unmapped(f.Addr))
+	e := s.ep.Connect(f)
+	switch e.(type) {
+	case *tcpip.ErrNoPortAvailable:
+		if s.tcp != nil {
+			return syscall.EADDRNOTAVAIL
+		}
+	case *tcpip.ErrInvalidEndpointState:
+		if s.tcp != nil && s.tcp.EndpointState() == tcp.StateListen {
+			return syscall.EISCONN
+		}
+	case *tcpip.ErrHostUnreachable:
+		return syscall.ENETUNREACH // there is no route: nothing has been sent
+	}
+	return errno(e)
+}
+
+func (s *inet) disconnect() error {
+	if s.tcp != nil {
+		switch s.tcp.EndpointState() {
+		case tcp.StateInitial, tcp.StateBound, tcp.StateError, tcp.StateClose:
+			return nil
+		}
+		s.tcp.Abort()
+		return nil
+	}
+	return errno(s.ep.Disconnect())
+}
+
+// Shutdown implements socket.Socket.
+func (s *inet) Shutdown(how int) error {
+	if s.closed.Load() {
+		return syscall.EBADF
+	}
+	var f tcpip.ShutdownFlags
+	switch how {
+	case syscall.SHUT_RD:
+		f = tcpip.ShutdownRead
+	case syscall.SHUT_WR:
+		f = tcpip.ShutdownWrite
+	case syscall.SHUT_RDWR:
+		f = tcpip.ShutdownRead | tcpip.ShutdownWrite
+	default:
+		return syscall.EINVAL
+	}
+	if e := s.ep.Shutdown(f); e != nil {
+		return errno(e)
+	}
+	s.shut.Or(int32(how + 1))
+	return nil
+}
+
+// wrongFamily is the error for an address that is not of s's family. An IPv4
+// address is too short for an IPv6 socket before it is of the wrong family.
+func (s *inet) wrongFamily(a socket.Addr) error {
+	if a.Family == syscall.AF_INET {
+		return syscall.EINVAL
+	}
+	return syscall.EAFNOSUPPORT
+}
+
+// LocalAddr implements socket.Socket.
+func (s *inet) LocalAddr() (socket.Addr, error) {
+	if s.closed.Load() {
+		return socket.Addr{}, syscall.EBADF
+	}
+	f, e := s.ep.GetLocalAddress()
+	return s.sockAddr(f), errno(e)
+}
+
+// PeerAddr implements socket.Socket.
+func (s *inet) PeerAddr() (socket.Addr, error) {
+	if s.closed.Load() {
+		return socket.Addr{}, syscall.EBADF
+	}
+	f, e := s.ep.GetRemoteAddress()
+	if e != nil {
+		return socket.Addr{}, errno(e)
+	}
+	return s.sockAddr(f), nil
+}
+
+// Queued implements socket.Socket.
+func (s *inet) Queued() (in, out int) {
+	in, _ = s.ep.GetSockOptInt(tcpip.ReceiveQueueSizeOption)
+	out, _ = s.ep.GetSockOptInt(tcpip.SendQueueSizeOption)
+	return in, out
+}

@@ -1,0 +1,216 @@
+package net
+
+// The link endpoint joins a device.Net to the network stack.
+//
+// Upwards, one goroutine per receive queue takes frames in batches, copies
+// each into one pooled packet buffer (the device's memory cannot be trusted
+// to hold still), checks what the device has not checked, joins TCP segments
+// that follow each other (gro.go) and hands them to the stack. The stack is
+// told that this NIC verifies checksums, because it knows only all or nothing;
+// so frames that the device has not verified are verified in checksum.go.
+//
+// Downwards, the stack sees a NIC that takes TCP packets of up to 64 KiB. Where
+// the device cannot split them, transmit.go does, and passes the pieces on in
+// one batch.
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"kiln/kernel/device"
+)
+
+const (
+	etherLen = header.EthernetMinimumSize
+	// receiveBatch is how many frames a receive goroutine takes at a time.
+	receiveBatch = 64
+	// maxFrame bounds what a device may deliver as one frame.
+	maxFrame = etherLen + 65535
+)
+
+// link is a stack.LinkEndpoint, stack.GSOEndpoint and stack.QueueingDiscipline
+// over a device.
+type link struct {
+	dev      device.Net
+	offloads device.Offloads
+	mac      tcpip.LinkAddress
+	mtu      atomic.Uint32
+	tx       []txQueue
+	up       atomic.Pointer[dispatcher]
+	// dhcp, when set, takes the frames for UDP port 68. It must not keep the
+	// frame.
+	dhcp    atomic.Pointer[func(frame []byte)]
+	dropped atomic.Uint64 // frames with a bad checksum or that make no sense
+	running sync.WaitGroup
+}
+
+type dispatcher struct{ stack.NetworkDispatcher }
+
+func newLink(dev device.Net) *link {
+	mac := dev.MAC()
+	l := &link{dev: dev, offloads: dev.Offloads(), mac: tcpip.LinkAddress(mac[:])}
+	l.mtu.Store(uint32(dev.MTU()))
+	l.tx = make([]txQueue, max(1, dev.Queues()))
+	for i := range l.tx {
+		l.tx[i].acks = new(ackDelay)
+		l.tx[i].tick = func() { l.ackTick(i) }
+	}
+	return l
+}
+
+// start begins to receive.
+func (l *link) start() {
+	for q := range l.tx {
+		l.running.Add(1)
+		go l.receive(q)
+	}
+}
+
+// receive moves frames of queue q to the stack until the device is closed.
+func (l *link) receive(q int) {
+	defer l.running.Done()
+	frames := make([]device.Frame, receiveBatch)
+	var g gro
+	for {
+		n, err := l.dev.Receive(q, frames)
+		up := l.up.Load()
+		g.up = up
+		for i := range frames[:n] {
+			pkt := l.copyIn(&frames[i])
+			large := frames[i].GSOSize != 0
+			frames[i] = device.Frame{}
+			switch {
+			case pkt == nil:
+			case up == nil:
+				pkt.DecRef()
+			case large:
+				g.flush()
+				up.DeliverNetworkPacket(pkt.NetworkProtocolNumber, pkt)
+				pkt.DecRef()
+			default:
+				g.add(pkt, i == n-1)
+			}
+		}
+		g.flush()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// copyIn copies a frame into a packet, releases it, and checks the packet. It
+// returns nil if there is nothing for the stack.
+func (l *link) copyIn(f *device.Frame) *stack.PacketBuffer {
+	size := 0
+	for _, d := range f.Data {
+		size += len(d)
+	}
+	if size < etherLen || size > maxFrame {
+		f.Release()
+		l.dropped.Add(1)
+		return nil
+	}
+	v := buffer.NewView(size)
+	for _, d := range f.Data {
+		v.Write(d)
+	}
+	f.Release()
+	b := v.AsSlice()
+	if take := l.dhcp.Load(); take != nil && isDHCP(b) {
+		(*take)(b)
+		v.Release()
+		return nil
+	}
+	if !validFrame(b, f.ChecksumGood || f.Partial) {
+		v.Release()
+		l.dropped.Add(1)
+		return nil
+	}
+	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(v)})
+	l.ParseHeader(pkt)
+	eth := header.Ethernet(b)
+	pkt.NetworkProtocolNumber = eth.Type()
+	switch {
+	case b[0]&1 == 0:
+		pkt.PktType = tcpip.PacketHost
+	case eth.DestinationAddress() == header.EthernetBroadcastAddress:
+		pkt.PktType = tcpip.PacketBroadcast
+	default:
+		pkt.PktType = tcpip.PacketMulticast
+	}
+	return pkt
+}
+
+// MTU implements stack.LinkEndpoint.
+func (l *link) MTU() uint32 { return l.mtu.Load() }
+
+// SetMTU implements stack.LinkEndpoint. It only lowers what the device gave.
+func (l *link) SetMTU(mtu uint32) {
+	if mtu >= header.IPv4MinimumMTU && mtu <= uint32(l.dev.MTU()) {
+		l.mtu.Store(mtu)
+	}
+}
+
+// MaxHeaderLength implements stack.LinkEndpoint.
+func (l *link) MaxHeaderLength() uint16 { return etherLen }
+
+// LinkAddress implements stack.LinkEndpoint.
+func (l *link) LinkAddress() tcpip.LinkAddress { return l.mac }
+
+// SetLinkAddress implements stack.LinkEndpoint. The address is the device's.
+func (l *link) SetLinkAddress(tcpip.LinkAddress) {}
+
+// Capabilities implements stack.LinkEndpoint. Transmit checksum offload is not
+// among them: TCP's is part of GSO, and a UDP datagram may be fragmented.
+func (l *link) Capabilities() stack.LinkEndpointCapabilities {
+	return stack.CapabilityResolutionRequired | stack.CapabilityRXChecksumOffload
+}
+
+// GSOMaxSize implements stack.GSOEndpoint.
+func (l *link) GSOMaxSize() uint32 { return 65536 }
+
+// SupportedGSO implements stack.GSOEndpoint.
+func (l *link) SupportedGSO() stack.SupportedGSO { return stack.HostGSOSupported }
+
+// Attach implements stack.LinkEndpoint.
+func (l *link) Attach(d stack.NetworkDispatcher) {
+	if d == nil {
+		l.up.Store(nil)
+		return
+	}
+	l.up.Store(&dispatcher{d})
+}
+
+// IsAttached implements stack.LinkEndpoint.
+func (l *link) IsAttached() bool { return l.up.Load() != nil }
+
+// Wait implements stack.LinkEndpoint.
+func (l *link) Wait() { l.running.Wait() }
+
+// Close implements stack.LinkEndpoint.
+func (l *link) Close() { l.dev.Close() }
+
+// SetOnCloseAction implements stack.LinkEndpoint.
+func (l *link) SetOnCloseAction(func()) {}
+
+// ARPHardwareType implements stack.LinkEndpoint.
+func (l *link) ARPHardwareType() header.ARPHardwareType { return header.ARPHardwareEther }
+
+// AddHeader implements stack.LinkEndpoint.
+func (l *link) AddHeader(pkt *stack.PacketBuffer) {
+	eth := header.Ethernet(pkt.LinkHeader().Push(etherLen))
+	copy(eth[0:6], pkt.EgressRoute.RemoteLinkAddress)
+	copy(eth[6:12], l.mac)
+	eth[12], eth[13] = byte(pkt.NetworkProtocolNumber>>8), byte(pkt.NetworkProtocolNumber)
+}
+
+// ParseHeader implements stack.LinkEndpoint.
+func (l *link) ParseHeader(pkt *stack.PacketBuffer) bool {
+	_, ok := pkt.LinkHeader().Consume(etherLen)
+	return ok
+}

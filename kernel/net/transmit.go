@@ -1,0 +1,230 @@
+package net
+
+// Transmission. A packet of the stack becomes one device.Packet, or, if it is
+// a TCP packet that is larger than a segment and the device does not split, a
+// batch of them: each has a copy of the headers with its own length, sequence
+// number and checksum (as in RFC 793; IPv4 by RFC 791), and its share of the
+// payload in place.
+
+import (
+	"encoding/binary"
+	"sync"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/checksum"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"kiln/kernel/device"
+)
+
+const (
+	// maxSegments is how many pieces a device.Packet may have.
+	maxSegments = 18
+	// maxHeaders bounds link, network and transport headers: 14 + 60 + 60.
+	maxHeaders = 134
+)
+
+// txQueue is a transmit queue and the scratch memory of its one writer.
+type txQueue struct {
+	mu      sync.Mutex
+	data    [][]byte        // pieces of the stack's packet
+	pieces  [][]byte        // pieces of all packets of the batch
+	packets []device.Packet // the batch
+	headers []byte          // headers of the packets of the batch
+	linear  []byte          // for packets in more pieces than the device takes
+	kept    []byte          // an ACK that was kept back and goes out now
+	piece   [1][]byte
+	acks    *ackDelay
+	tick    func() // looks at the kept ACKs
+}
+
+// WritePacket implements stack.QueueingDiscipline.
+func (l *link) WritePacket(pkt *stack.PacketBuffer) tcpip.Error {
+	i := int(pkt.Hash) % len(l.tx)
+	q := &l.tx[i]
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.gather(pkt)
+	q.packets = q.packets[:0]
+	q.pieces = q.pieces[:0]
+	if pkt.TransportProtocolNumber == header.TCPProtocolNumber && q.keepAck(pkt) {
+		clear(q.data)
+		return nil
+	}
+	gso := &pkt.GSOOptions
+	tso := l.offloads.TSO4
+	if gso.Type == stack.GSOTCPv6 {
+		tso = l.offloads.TSO6
+	}
+	size := pkt.Data().Size()
+	switch {
+	case gso.Type == stack.GSONone:
+		q.packets = append(q.packets, device.Packet{Data: q.data})
+	case size > int(gso.MSS) && !tso:
+		q.split(pkt, l.offloads.TxChecksum)
+	default:
+		q.whole(pkt, l.offloads.TxChecksum)
+	}
+	_, err := l.dev.Transmit(i, q.packets)
+	clear(q.data)
+	clear(q.pieces)
+	if err != nil {
+		return &tcpip.ErrAborted{}
+	}
+	return nil
+}
+
+// WritePackets implements stack.LinkEndpoint.
+func (l *link) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
+	for n, pkt := range pkts.AsSlice() {
+		if err := l.WritePacket(pkt); err != nil {
+			return n, err
+		}
+	}
+	return pkts.Len(), nil
+}
+
+// gather collects the pieces of pkt in q.data.
+func (q *txQueue) gather(pkt *stack.PacketBuffer) {
+	q.data = q.data[:0]
+	views, skip := pkt.AsViewList()
+	for v := views.Front(); v != nil; v = v.Next() {
+		b := v.AsSlice()
+		if skip >= len(b) {
+			skip -= len(b)
+			continue
+		}
+		q.data = append(q.data, b[skip:])
+		skip = 0
+	}
+	if len(q.data) > maxSegments && pkt.Size() <= maxFrame {
+		q.linear = q.linear[:0]
+		for _, b := range q.data {
+			q.linear = append(q.linear, b...)
+		}
+		q.data = append(q.data[:0], q.linear)
+	}
+}
+
+// whole sends a TCP packet of the GSO path as it is; the device splits it if
+// it is larger than a segment.
+func (q *txQueue) whole(pkt *stack.PacketBuffer, offload bool) {
+	p := device.Packet{Data: q.data}
+	transport := etherLen + len(pkt.NetworkHeader().Slice())
+	tcp := header.TCP(pkt.TransportHeader().Slice())
+	switch {
+	case offload:
+		p.ChecksumStart, p.ChecksumOffset = transport, header.TCPChecksumOffset
+	default:
+		// The field holds the pseudo-header's sum and is part of the sum.
+		tcp.SetChecksum(^checksum.Checksum(tcp, pkt.Data().Checksum()))
+	}
+	if pkt.Data().Size() > int(pkt.GSOOptions.MSS) {
+		p.GSOSize, p.HeaderLen = int(pkt.GSOOptions.MSS), transport+len(tcp)
+		p.GSOv6 = pkt.GSOOptions.Type == stack.GSOTCPv6
+	}
+	q.packets = append(q.packets, p)
+}
+
+// split fills the batch with the segments of a TCP packet.
+func (q *txQueue) split(pkt *stack.PacketBuffer, offload bool) {
+	mss, size := int(pkt.GSOOptions.MSS), pkt.Data().Size()
+	ipLen := len(pkt.NetworkHeader().Slice())
+	hlen := etherLen + ipLen + len(pkt.TransportHeader().Slice())
+	count := (size + mss - 1) / mss
+	if cap(q.headers) < count*maxHeaders {
+		q.headers = make([]byte, count*maxHeaders)
+	}
+	var first [maxHeaders]byte
+	rest := cutHeaders(first[:hlen], q.data)
+	v6 := pkt.GSOOptions.Type == stack.GSOTCPv6
+	for i := range count {
+		h := q.headers[i*maxHeaders:][:hlen:hlen]
+		copy(h, first[:hlen])
+		n := min(mss, size-i*mss)
+		start := len(q.pieces)
+		q.pieces = append(q.pieces, h)
+		rest = q.take(rest, n)
+		pieces := q.pieces[start:len(q.pieces):len(q.pieces)]
+		setLength(h[etherLen:], hlen-etherLen+n, i, v6)
+		tcp := header.TCP(h[etherLen+ipLen:])
+		tcp.SetSequenceNumber(tcp.SequenceNumber() + uint32(i*mss))
+		if i < count-1 {
+			tcp.SetFlags(uint8(tcp.Flags() &^ (header.TCPFlagFin | header.TCPFlagPsh)))
+		}
+		p := device.Packet{Data: pieces}
+		tcp.SetChecksum(pseudoSum(h[etherLen:], len(tcp)+n, v6))
+		if offload {
+			p.ChecksumStart, p.ChecksumOffset = etherLen+ipLen, header.TCPChecksumOffset
+		} else {
+			tcp.SetChecksum(^sumPieces(tcp, pieces[1:]))
+		}
+		q.packets = append(q.packets, p)
+	}
+}
+
+// cutHeaders copies the first len(h) bytes of data to h and returns the rest.
+// It changes the slice data, not the bytes.
+func cutHeaders(h []byte, data [][]byte) [][]byte {
+	for len(h) > 0 {
+		n := copy(h, data[0])
+		h = h[n:]
+		data[0] = data[0][n:]
+		if len(data[0]) == 0 {
+			data = data[1:]
+		}
+	}
+	return data
+}
+
+// take appends the next n bytes of data to q.pieces and returns the rest.
+func (q *txQueue) take(data [][]byte, n int) [][]byte {
+	for n > 0 {
+		b := data[0]
+		if len(b) > n {
+			q.pieces = append(q.pieces, b[:n])
+			data[0] = b[n:]
+			return data
+		}
+		q.pieces = append(q.pieces, b)
+		n -= len(b)
+		data = data[1:]
+	}
+	return data
+}
+
+// setLength sets the length of segment i's IP packet, and what follows from it.
+func setLength(ip []byte, n, i int, v6 bool) {
+	if v6 {
+		binary.BigEndian.PutUint16(ip[4:], uint16(n-header.IPv6MinimumSize))
+		return
+	}
+	h := header.IPv4(ip)
+	h.SetTotalLength(uint16(n))
+	h.SetID(h.ID() + uint16(i))
+	h.SetChecksum(0)
+	h.SetChecksum(^h.CalculateChecksum())
+}
+
+// pseudoSum is the sum over the TCP pseudo-header of an IP packet with n bytes
+// of transport header and payload.
+func pseudoSum(ip []byte, n int, v6 bool) uint16 {
+	addrs := ip[12:20]
+	if v6 {
+		addrs = ip[8:40]
+	}
+	sum := checksum.Checksum(addrs, uint16(header.TCPProtocolNumber))
+	return checksum.Combine(sum, uint16(n))
+}
+
+// sumPieces sums the transport header and the payload, whose pieces may be of
+// odd length.
+func sumPieces(h []byte, pieces [][]byte) uint16 {
+	var c checksum.Checksumer
+	c.Add(h)
+	for _, b := range pieces {
+		c.Add(b)
+	}
+	return c.Checksum()
+}

@@ -1,0 +1,84 @@
+package linux
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// debianModules are the modules, in load order, that give Debian's cloud
+// kernel a virtio-mmio network card.
+var debianModules = [...]string{
+	"drivers/virtio/virtio_ring.ko",
+	"drivers/virtio/virtio.ko",
+	"drivers/virtio/virtio_mmio.ko",
+	"net/core/failover.ko",
+	"drivers/net/net_failover.ko",
+	"drivers/net/virtio_net.ko",
+}
+
+// Debian returns the newest kernel of linux-image-cloud-amd64 that was there
+// when the cache was made.
+func (s *Store) Debian(ctx context.Context) (*Kernel, error) {
+	dir := filepath.Join(s.Dir, "debian")
+	if err := s.once(dir, func(out string) error { return s.fetchDebian(ctx, out) }); err != nil {
+		return nil, err
+	}
+	version, err := os.ReadFile(filepath.Join(dir, "version"))
+	if err != nil {
+		return nil, err
+	}
+	k := &Kernel{Version: string(version), Path: filepath.Join(dir, "vmlinux")}
+	for _, m := range debianModules {
+		k.Modules = append(k.Modules, filepath.Join(dir, filepath.Base(m)))
+	}
+	return k, nil
+}
+
+func (s *Store) fetchDebian(ctx context.Context, out string) error {
+	image, err := s.cloudImagePackage(ctx)
+	if err != nil {
+		return err
+	}
+	root := filepath.Join(out, "..", "root")
+	version, err := s.unpack(ctx, root, image)
+	if err != nil {
+		return err
+	}
+	bz, err := one(filepath.Join(root, "boot", "vmlinuz-*"))
+	if err != nil {
+		return err
+	}
+	if err := extractVmlinux(ctx, filepath.Join(out, "vmlinux"), bz); err != nil {
+		return err
+	}
+	for _, m := range debianModules {
+		ko, err := one(filepath.Join(root, "lib/modules/*/kernel", m))
+		if err != nil {
+			return err
+		}
+		if err := copyFile(filepath.Join(out, filepath.Base(m)), ko); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(filepath.Join(out, "version"), []byte(version), 0o644)
+}
+
+// cloudImagePackage resolves the metapackage linux-image-cloud-amd64 to the
+// package that holds the kernel.
+func (s *Store) cloudImagePackage(ctx context.Context) (string, error) {
+	c := exec.CommandContext(ctx, "apt-cache", "depends", "linux-image-cloud-amd64")
+	c.Stderr = s.Log
+	b, err := c.Output()
+	for line := range strings.Lines(string(b)) {
+		if _, p, ok := strings.Cut(line, "Depends: "); ok {
+			return strings.TrimSpace(p), nil
+		}
+	}
+	if err == nil {
+		err = os.ErrNotExist
+	}
+	return "", &os.PathError{Op: "apt-cache depends", Path: "linux-image-cloud-amd64", Err: err}
+}

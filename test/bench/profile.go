@@ -1,0 +1,131 @@
+package main
+
+// The profile of a boot, for when a figure has to be explained. The program
+// boots twice: once as it is measured, with the host's time at which each line
+// of the console came, and once with -icount shift=0, where QEMU executes one
+// instruction a virtual nanosecond and counts them. The counts do not depend on
+// the host's load. Kiln is asked for its boot trace too, whose lines come at
+// the end; under -icount its microseconds are thousands of instructions.
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// traceOption has Kiln's kernel print its boot trace.
+const traceOption = "kiln.trace"
+
+func (b *Bench) profile(ctx context.Context, name string, out io.Writer) error {
+	i := slices.IndexFunc(programs, func(p Program) bool { return p.Name == name })
+	if i < 0 {
+		return fmt.Errorf("there is no program %q to profile: there are hello, webserver and stream", name)
+	}
+	for _, g := range b.guests {
+		image, err := g.Image(ctx, programs[i], 1, Fast)
+		if err != nil {
+			return err
+		}
+		if g.Key() == "kiln" {
+			image.Append = traceOption
+		}
+		s := Spec{Image: image, CPUs: 1, MemMiB: defaultMem}
+		if programs[i].Net {
+			if s.Port, err = freePort(); err != nil {
+				return err
+			}
+		}
+		if err := b.profileTime(ctx, out, g, programs[i], s); err != nil {
+			return err
+		}
+		if err := b.profileCount(ctx, out, g, programs[i], s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// profileTime boots as for a measurement and prints when each line came.
+func (b *Bench) profileTime(ctx context.Context, out io.Writer, g Guest, p Program, s Spec) error {
+	m, err := b.vmm.Start(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer m.Stop()
+	if _, err := m.Line(p.Marker, bootTimeout); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s on %s: milliseconds since the VMM's start\n", p.Name, g.Name())
+	if p.Net {
+		at, err := m.FirstAnswer(ctx, probeFor(p), bootTimeout)
+		if err != nil {
+			return err
+		}
+		defer fmt.Fprintf(out, "%12.1f  (first answer)\n", ms(at))
+	} else if at, _, err := m.Exit(bootTimeout); err == nil {
+		defer fmt.Fprintf(out, "%12.1f  (exit)\n", ms(at))
+	}
+	for _, l := range m.Lines() {
+		fmt.Fprintf(out, "%12.1f  %s\n", ms(l.At), l.Text)
+	}
+	return nil
+}
+
+func probeFor(p Program) probe {
+	if p.Name == stream.Name {
+		return probeStream
+	}
+	return probeHTTP
+}
+
+// profileCount boots with counted instructions and prints the count when each
+// line came, and when the guest had nothing more to do.
+func (b *Bench) profileCount(ctx context.Context, out io.Writer, g Guest, p Program, s Spec) error {
+	ctx, cancel := context.WithTimeout(ctx, 4*bootTimeout)
+	defer cancel()
+	socket := filepath.Join(b.dir, "qmp")
+	s.Count = true
+	s.Extra = []string{"-qmp", "unix:" + socket + ",server=on,wait=off"}
+	m, err := b.vmm.Start(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer m.Stop()
+	q, err := dialQMP(ctx, socket)
+	if err != nil {
+		return m.failure("has no QMP socket: " + err.Error())
+	}
+	defer q.Close()
+	fmt.Fprintf(out, "%s on %s: millions of instructions executed (at a line: up to a millisecond's worth too many)\n", p.Name, g.Name())
+	shown, last := 0, uint64(0)
+	for idle := 0; idle < idlePolls; {
+		n, err := q.Instructions()
+		if err != nil {
+			return m.failure("was lost: " + err.Error())
+		}
+		lines := m.Lines()
+		for _, l := range lines[shown:] {
+			fmt.Fprintf(out, "%12.3f  %s\n", float64(n)/1e6, l.Text)
+		}
+		shown = len(lines)
+		if idle++; n != last || !strings.Contains(m.Output(), p.Marker) {
+			idle = 0
+		}
+		last = n
+		select {
+		case <-ctx.Done():
+			return m.failure("did not come to rest")
+		case <-time.After(time.Duration(idle) * time.Millisecond):
+		}
+	}
+	fmt.Fprintf(out, "%12.3f  (at rest)\n", float64(last)/1e6)
+	return nil
+}
+
+// A guest is at rest when its count has stood still for so many polls, each
+// longer than the one before, from nothing to 20 ms.
+const idlePolls = 20
