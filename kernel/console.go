@@ -5,8 +5,6 @@ package kernel
 // Ports are set up when they are first used.
 
 import (
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 
@@ -20,48 +18,38 @@ import (
 type console struct {
 	stdin          *input
 	stdout, stderr *output
-	tty            bool
-	cols, rows     uint16
+	tty            string // "COLSxROWS", "" if there is no terminal
 }
 
-// newConsole takes the manifest's description of the terminal, "" if there is
-// none.
 func newConsole(tty string) *console {
-	c := &console{stdout: &output{base: abi.PortConsole}}
+	c := &console{stdout: &output{base: abi.PortConsole}, tty: tty}
 	c.stderr = &output{base: abi.PortError, instead: c.stdout}
-	c.stdin = &input{echo: c.stdout}
-	if cols, rows, ok := strings.Cut(tty, "x"); ok {
-		w, _ := strconv.ParseUint(cols, 10, 16)
-		h, _ := strconv.ParseUint(rows, 10, 16)
-		c.tty, c.cols, c.rows = true, uint16(w), uint16(h)
+	c.stdin = &input{out: c.stdout, room: make(chan struct{}, 1)}
+	if tty != "" {
 		c.stdin.endOfFile = ctrlD
 	}
 	return c
 }
 
-// streams returns what descriptors 0, 1 and 2 can do.
-func (c *console) streams() [3]any {
-	if c.tty {
-		in := &terminal{stream: stream{c.stdin, c.stdout}, c: c, attr: cooked}
-		return [3]any{in, in, &terminal{stream: stream{c.stdin, c.stderr}, c: c, attr: cooked}}
+// open opens descriptors 0, 1 and 2, whose numbers metal keeps for that.
+func (c *console) open(fds *fs.FDTable) {
+	mode := uint32(syscall.S_IFIFO | 0o600) // what fstat says: a pipe
+	if c.tty != "" {
+		mode = syscall.S_IFCHR | 0o620
 	}
-	return [3]any{stream{c.stdin, c.stdout}, stream{c.stdin, c.stdout}, stream{c.stdin, c.stderr}}
+	in := &stream{input: c.stdin, output: c.stdout, tty: c.tty, attr: cooked}
+	err := &stream{input: c.stdin, output: c.stderr, tty: c.tty, attr: cooked}
+	for fd, ops := range [...]*stream{in, in, err} {
+		fds.Adopt(fd, fds.NewFile(ops, mode, syscall.O_RDWR), false)
+	}
 }
 
 // device returns what /dev/tty opens, nil if there is no terminal.
 func (c *console) device() any {
-	if !c.tty {
+	if c.tty == "" {
 		return nil
 	}
-	return c.streams()[0]
-}
-
-// mode is what fstat says of the streams: a terminal or a pipe.
-func (c *console) mode() uint32 {
-	if c.tty {
-		return syscall.S_IFCHR | 0o620
-	}
-	return syscall.S_IFIFO | 0o600
+	return &stream{input: c.stdin, output: c.stdout, tty: c.tty, attr: cooked}
 }
 
 // drain blocks until all output has left the machine.
@@ -70,22 +58,18 @@ func (c *console) drain() {
 	c.stderr.drain()
 }
 
-// stream is a pair of serial ports, or one, as an open file.
+// stream is a serial port, or two, as an open file. It answers the ioctls of a
+// terminal where it is one; editing and echo are done at the host's end.
 type stream struct {
 	*input
 	*output
-}
-
-func (s stream) Ready() uint32 { return s.input.Ready() | fs.Out }
-
-// terminal is a stream that answers the ioctls of terminals. Editing and echo
-// are done at the host's end.
-type terminal struct {
-	stream
-	c    *console
-	mu   sync.Mutex // guards attr
+	tty  string
+	lock sync.Mutex // guards attr
 	attr syscall.Termios
 }
+
+// Ready implements fs.Pollable.
+func (s *stream) Ready() uint32 { return s.input.Ready() | fs.Out }
 
 // cooked are a new terminal's attributes (termios(3)).
 var cooked = syscall.Termios{
@@ -94,22 +78,35 @@ var cooked = syscall.Termios{
 	Lflag: syscall.ISIG | syscall.ICANON | syscall.ECHO | syscall.ECHOE | syscall.ECHOK | syscall.IEXTEN,
 }
 
+// IsTerminal implements gosys.Terminal.
+func (s *stream) IsTerminal() bool { return s.tty != "" }
+
 // Attr implements gosys.Terminal.
-func (t *terminal) Attr() syscall.Termios {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.attr
+func (s *stream) Attr() syscall.Termios {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	return s.attr
 }
 
 // SetAttr implements gosys.Terminal.
-func (t *terminal) SetAttr(a syscall.Termios) {
-	t.mu.Lock()
-	t.attr = a
-	t.mu.Unlock()
+func (s *stream) SetAttr(a syscall.Termios) {
+	s.lock.Lock()
+	s.attr = a
+	s.lock.Unlock()
 }
 
 // Size implements gosys.Terminal.
-func (t *terminal) Size() (cols, rows uint16) { return t.c.cols, t.c.rows }
+func (s *stream) Size() (cols, rows uint16) {
+	n := &cols
+	for _, c := range []byte(s.tty) {
+		if c == 'x' {
+			n = &rows
+			continue
+		}
+		*n = *n*10 + uint16(c-'0')
+	}
+	return cols, rows
+}
 
 // output is a port for writing. A write is never mixed with another one.
 type output struct {
@@ -158,15 +155,15 @@ func (o *output) drain() {
 
 // input collects what arrives at COM1, from the first read on.
 type input struct {
-	echo      *output // the same port's output
+	out       *output // the same port's output
 	endOfFile byte    // a byte that ends the input, if not 0
 	start     sync.Once
 	watchers  fs.Watchers
+	room      chan struct{} // has an element when buf may have got shorter
 
-	mu   sync.Mutex // guards what follows
-	room sync.Cond
-	buf  []byte
-	eof  bool
+	mu  sync.Mutex // guards what follows
+	buf []byte
+	eof bool
 }
 
 const (
@@ -184,7 +181,10 @@ func (i *input) Read(p []byte) (int, error) {
 	}
 	n := copy(p, i.buf)
 	i.buf = i.buf[n:]
-	i.room.Signal()
+	select {
+	case i.room <- struct{}{}:
+	default:
+	}
 	return n, nil
 }
 
@@ -208,10 +208,9 @@ func (i *input) Watch(fn func(uint32)) (cancel func()) {
 	i.start.Do(i.receive)
 	metal.HoldPoll()
 	stop := i.watchers.Watch(fn)
-	var once sync.Once
 	return func() {
 		stop()
-		once.Do(metal.ReleasePoll)
+		metal.ReleasePoll()
 	}
 }
 
@@ -224,15 +223,14 @@ func (i *input) Queued() (in, out int) {
 
 // receive sets the port up for interrupts and starts to collect.
 func (i *input) receive() {
-	i.room.L = &i.mu
 	interrupt, err := device.Metal{}.LineInterrupt(uart.Line(abi.PortConsole))
 	if err != nil {
-		i.end()
+		i.add(nil, true)
 		return
 	}
-	i.echo.open().drain()
+	i.out.open().drain()
 	port := uart.New(device.Metal{}, abi.PortConsole, interrupt)
-	i.echo.set(port)
+	i.out.set(port)
 	go i.collect(port)
 }
 
@@ -240,33 +238,32 @@ func (i *input) collect(port *uart.Driver) {
 	b := make([]byte, 256)
 	for {
 		n, err := port.Read(b)
-		if err != nil {
-			i.end()
-			return
-		}
-		i.mu.Lock()
-		for _, c := range b[:n] {
+		ended := err != nil
+		for k, c := range b[:n] {
 			if c == i.endOfFile && c != 0 {
-				i.eof = true
+				n, ended = k, true
 				break
 			}
-			i.buf = append(i.buf, c)
 		}
-		ended := i.eof
-		for len(i.buf) >= maxInput {
-			i.room.Wait()
-		}
-		i.mu.Unlock()
-		i.watchers.Notify(fs.In)
+		i.add(b[:n], ended)
 		if ended {
 			return
 		}
 	}
 }
 
-func (i *input) end() {
+// add hands input over, and waits while the program has enough to read.
+func (i *input) add(p []byte, eof bool) {
 	i.mu.Lock()
-	i.eof = true
+	i.buf = append(i.buf, p...)
+	i.eof = eof
+	full := len(i.buf) >= maxInput
 	i.mu.Unlock()
-	i.watchers.Notify(fs.In | fs.Hup)
+	i.watchers.Notify(fs.In)
+	for full {
+		<-i.room
+		i.mu.Lock()
+		full = len(i.buf) >= maxInput
+		i.mu.Unlock()
+	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 
 	"kiln/host/build"
 	"kiln/host/gotest"
+	"kiln/host/scratch"
 )
 
 // buildFlags are those of the go command that matter for kernels.
@@ -78,12 +78,12 @@ func (a *app) buildTest(ctx context.Context, p gotest.Package, f *buildFlags) (*
 // unnamed opens the file that write writes, and removes its name, so that
 // nothing is left of it once it is closed.
 func unnamed(write func(output string) (string, error)) (*os.File, string, error) {
-	dir, err := os.MkdirTemp("", "kiln-kernel-")
+	dir, err := scratch.New()
 	if err != nil {
-		return nil, "", fmt.Errorf("no place for the kernel: %w", err)
+		return nil, "", err
 	}
-	defer os.RemoveAll(dir)
-	output := filepath.Join(dir, "kernel")
+	defer dir.Close()
+	output := filepath.Join(dir.Path, "kernel")
 	name, err := write(output)
 	if err != nil {
 		return nil, "", err

@@ -9,6 +9,7 @@
 //	source.go      the kernel's sources, unpacked in the cache; thirdparty.go: what they import
 //	list.go        the program and its dependencies; modcache.go: programs of other modules
 //	goroot.go      the Go installation with the kernel's packages in it
+//	parts.go       which parts of the kernel the program needs
 //	overlay.go     what is added to the program; syscalls.go: the hooked system calls
 //	flags.go       the user's flags and the linker's
 //	image.go       from the linked program to a kernel; elf.go, inittasks.go
@@ -98,26 +99,7 @@ func Kernel(ctx context.Context, o Options) (*Result, error) {
 		}
 		b.Flags = append(b.Flags, flags...)
 	}
-	p := partsFor(g, false)
-	args, err := b.addKernel(g, p)
-	if err != nil {
-		return nil, err
-	}
-	return b.link(ctx, g, p, []string{"build"}, args)
-}
-
-// addKernel makes the program import the kernel and returns what to build.
-func (b *builder) addKernel(g *program, p parts) (args []string, err error) {
-	importFile, err := b.overlay.addStart("main", g.pkg.Dir, p)
-	if err != nil {
-		return nil, err
-	}
-	if !strings.HasSuffix(b.Package, ".go") {
-		return []string{b.Package}, nil
-	}
-	// A list of files is all there is of the package, and the go command wants
-	// them in one directory, by name.
-	return []string{b.Package, filepath.Join(filepath.Dir(b.Package), filepath.Base(importFile))}, nil
+	return b.link(ctx, g, "main", g.pkg.Dir, []string{"build"}, []string{b.Package})
 }
 
 // Test builds the tests of one package into a kernel, as go test -c does. It
@@ -136,11 +118,8 @@ func Test(ctx context.Context, o Options) (*Result, error) {
 	if len(g.pkg.TestGoFiles)+len(g.pkg.XTestGoFiles) == 0 {
 		return nil, ErrNoTests
 	}
-	p := partsFor(g, true)
-	if _, err := b.overlay.addStart("testdeps", b.overlay.std("testing/internal/testdeps"), p); err != nil {
-		return nil, err
-	}
-	return b.link(ctx, g, p, append([]string{"test", "-c"}, o.TestFlags...), []string{b.Package})
+	dir := b.overlay.std("testing/internal/testdeps")
+	return b.link(ctx, g, "testdeps", dir, append([]string{"test", "-c"}, o.TestFlags...), []string{b.Package})
 }
 
 // builder is one build.
@@ -215,6 +194,9 @@ func (b *builder) setDefaults() error {
 	if !filepath.IsAbs(b.Output) {
 		b.Output = filepath.Join(b.Dir, b.Output)
 	}
+	if dir := filepath.Dir(b.Output); !isDir(dir) {
+		return fmt.Errorf("cannot write %s: there is no directory %s", b.Output, dir)
+	}
 	return nil
 }
 
@@ -245,13 +227,19 @@ func (b *builder) list(ctx context.Context) (*program, error) {
 	return newProgram(b.Package, deps)
 }
 
-// link runs the go command to make an executable and finishes it.
-func (b *builder) link(ctx context.Context, g *program, p parts, command, args []string) (*Result, error) {
-	elf, kernel, err := b.run(ctx, g, command, args)
+// link runs the go command on args to make an executable and finishes it. The
+// package in dir, whose name is pkg, gets the import of the kernel.
+func (b *builder) link(ctx context.Context, g *program, pkg, dir string, command, args []string) (*Result, error) {
+	p := partsFor(g, b.test)
+	l, err := b.run(ctx, g, p, pkg, dir, command, args)
+	if err == nil && !p.files && opensFiles(l.syms) {
+		p.files = true
+		l, err = b.run(ctx, g, p, pkg, dir, command, args)
+	}
 	if err != nil {
 		return nil, err
 	}
-	report, err := b.finish(elf, initFirst(kernel, g), slices.Concat(kernel, g.deps))
+	report, err := b.finish(l, g)
 	if err != nil {
 		return nil, err
 	}
@@ -271,23 +259,53 @@ func (b *builder) commonFlags() ([]string, error) {
 	return append([]string{"-overlay=" + file, "-tags=" + b.flags.tags}, b.Flags...), nil
 }
 
-// run runs the go command with the overlay. It returns the linked file and the
-// packages of the kernel.
-func (b *builder) run(ctx context.Context, g *program, command, args []string) (elf string, kernel []*goPackage, err error) {
+// linked is a program as the linker has left it.
+type linked struct {
+	image  *image
+	syms   []symbol
+	kernel []*goPackage // kernel/start and what it depends on
+}
+
+// run runs the go command with an overlay for the parts.
+func (b *builder) run(ctx context.Context, g *program, p parts, pkg, dir string, command, args []string) (*linked, error) {
+	importFile, err := b.overlay.addStart(pkg, dir, p)
+	if err != nil {
+		return nil, err
+	}
+	if strings.HasSuffix(b.Package, ".go") {
+		// A list of files is all there is of the package, and the go command
+		// wants them in one directory, by name.
+		args = append(args, filepath.Join(filepath.Dir(b.Package), filepath.Base(importFile)))
+	}
 	common, err := b.commonFlags()
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	kernel, err = goList(ctx, b.tools, b.Stderr, append(common, startPackage)...)
+	kernel, err := goList(ctx, b.tools, b.Stderr, append(common, startPackage)...)
 	if err != nil {
-		return "", nil, fmt.Errorf("the kernel's packages: %w", err)
+		return nil, fmt.Errorf("the kernel's packages: %w", err)
 	}
-	elf = filepath.Join(b.tmp, "linked")
+	elf := filepath.Join(b.tmp, "linked")
 	all := slices.Concat(command, []string{"-o", elf}, common, b.flags.link(), args)
 	if _, err := b.tools.run(ctx, b.Stderr, all...); err != nil {
-		return "", nil, b.compileError(g, err)
+		return nil, b.compileError(g, err)
 	}
-	return elf, kernel, nil
+	return readLinked(elf, kernel)
+}
+
+func readLinked(elf string, kernel []*goPackage) (*linked, error) {
+	data, err := os.ReadFile(elf)
+	if err != nil {
+		return nil, err
+	}
+	l := &linked{kernel: kernel}
+	if l.image, err = readImage(data); err == nil {
+		l.syms, err = l.image.symbols()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the linked program: %w", err)
+	}
+	return l, nil
 }
 
 // initFirst returns the packages that are initialised before the program's.
@@ -308,29 +326,17 @@ func (b *builder) realDir(dir string) string {
 }
 
 // finish turns the linked program into the output file.
-func (b *builder) finish(elf string, first map[string]bool, pkgs []*goPackage) (*Report, error) {
-	data, err := os.ReadFile(elf)
-	if err != nil {
-		return nil, err
-	}
-	m, err := readImage(data)
-	if err != nil {
-		return nil, fmt.Errorf("the linked program: %w", err)
-	}
-	kernel, err := finishImage(m, imageOptions{first: first, archive: b.Archive, strip: b.flags.strip})
-	if err != nil {
-		return nil, err
-	}
-	syms, err := m.symbols()
+func (b *builder) finish(l *linked, g *program) (*Report, error) {
+	kernel, err := finishImage(l.image, l.syms, imageOptions{first: initFirst(l.kernel, g), archive: b.Archive, strip: b.flags.strip})
 	if err != nil {
 		return nil, err
 	}
 	standard, user := map[string]bool{}, map[string]bool{"main": true}
-	for _, p := range pkgs {
+	for _, p := range slices.Concat(l.kernel, g.deps) {
 		standard[p.path()] = p.Standard
 		user[p.path()] = p.Module != nil && p.Module.Main
 	}
-	report := newReport(m, syms, standard, user)
+	report := newReport(l.image, l.syms, standard, user)
 	report.File = int64(len(kernel))
 	return report, writeOutput(b.Output, kernel)
 }

@@ -61,30 +61,15 @@ func runOnHost(t *testing.T, o Options) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args, err := b.addKernel(g, parts{})
+	l, err := b.run(t.Context(), g, parts{}, "main", g.pkg.Dir, []string{"build"}, []string{b.Package})
 	if err != nil {
 		t.Fatal(err)
 	}
-	elf, kernel, err := b.run(t.Context(), g, []string{"build"}, args)
-	if err != nil {
+	if err := orderInittasks(l.image, l.syms, initFirst(l.kernel, g)); err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(elf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := readImage(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	syms, err := m.symbols()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := orderInittasks(m, syms, initFirst(kernel, g)); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(elf, data, 0o755); err != nil {
+	elf := filepath.Join(b.tmp, "program")
+	if err := os.WriteFile(elf, l.image.data, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(elf)

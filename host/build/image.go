@@ -56,12 +56,9 @@ type imageOptions struct {
 	strip   bool            // leave out symbols and debug information
 }
 
-// finishImage turns a linked program into a kernel image.
-func finishImage(m *image, o imageOptions) ([]byte, error) {
-	syms, err := m.symbols()
-	if err != nil {
-		return nil, err
-	}
+// finishImage turns a linked program, whose symbols are given, into a kernel
+// image. It changes m.
+func finishImage(m *image, syms []symbol, o imageOptions) ([]byte, error) {
 	if err := m.checkLayout(syms); err != nil {
 		return nil, fmt.Errorf("the linker has laid the program out in a way that kiln does not know: %w", err)
 	}

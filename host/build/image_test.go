@@ -87,6 +87,14 @@ func mustRead(t testing.TB, data []byte) *image {
 	return m
 }
 
+func finish(m *image, o imageOptions) ([]byte, error) {
+	syms, err := m.symbols()
+	if err != nil {
+		return nil, err
+	}
+	return finishImage(m, syms, o)
+}
+
 func facts(data []byte) (magic string, archive, length, trimmed, end uint64) {
 	le := binary.LittleEndian
 	f := data[factsOffset:]
@@ -95,7 +103,7 @@ func facts(data []byte) (magic string, archive, length, trimmed, end uint64) {
 
 func TestFinishImage(t *testing.T) {
 	archive := []byte("070701 an archive")
-	out, err := finishImage(mustRead(t, tiny(t)), imageOptions{archive: archive})
+	out, err := finish(mustRead(t, tiny(t)), imageOptions{archive: archive})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +145,7 @@ func TestFinishImage(t *testing.T) {
 }
 
 func TestFinishImageStrips(t *testing.T) {
-	out, err := finishImage(mustRead(t, tiny(t)), imageOptions{strip: true})
+	out, err := finish(mustRead(t, tiny(t)), imageOptions{strip: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +176,7 @@ func TestFinishImageRefuses(t *testing.T) {
 	} {
 		m := mustRead(t, tiny(t))
 		c.change(m)
-		if _, err := finishImage(m, imageOptions{}); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := finish(m, imageOptions{}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want %q", c.name, err, c.want)
 		}
 	}
@@ -177,7 +185,7 @@ func TestFinishImageRefuses(t *testing.T) {
 func TestFinishImageWithoutNote(t *testing.T) {
 	m := mustRead(t, tiny(t))
 	m.progs[0].Type = uint32(elf.PT_NULL)
-	out, err := finishImage(m, imageOptions{})
+	out, err := finish(m, imageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +243,7 @@ func FuzzImage(f *testing.F) {
 		if syms, err := m.symbols(); err == nil {
 			newReport(m, syms, nil, nil)
 		}
-		out, err := finishImage(m, imageOptions{first: map[string]bool{startPackage: true}, archive: []byte("x")})
+		out, err := finish(m, imageOptions{first: map[string]bool{startPackage: true}, archive: []byte("x")})
 		if err != nil {
 			return
 		}

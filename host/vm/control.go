@@ -32,7 +32,6 @@ type control struct {
 	isUp    bool
 	pending []byte // messages for a guest that is not up yet
 	outcome outcome
-	version int
 }
 
 func newControl(conn io.ReadWriter) *control {
@@ -48,7 +47,7 @@ func (c *control) receive() {
 		verb, rest, _ := strings.Cut(lines.Text(), " ")
 		switch verb {
 		case abi.MsgHello:
-			c.hello(rest)
+			c.hello()
 		case abi.MsgExit:
 			if n, err := strconv.Atoi(rest); err == nil {
 				c.mu.Lock()
@@ -64,13 +63,12 @@ func (c *control) receive() {
 	io.Copy(io.Discard, c.conn) // a line too long must not block the guest
 }
 
-func (c *control) hello(version string) {
+func (c *control) hello() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.isUp {
 		return
 	}
-	c.version, _ = strconv.Atoi(version)
 	c.isUp = true
 	close(c.up)
 	if len(c.pending) > 0 {

@@ -130,7 +130,7 @@ func (f *File) Read(p []byte) (int, error) {
 	case ReaderAt:
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		n, err := o.ReadAt(p, f.off)
+		n, err := o.ReadAt(f.off, p)
 		f.off += int64(n)
 		return n, err
 	}
@@ -158,7 +158,7 @@ func (f *File) Write(p []byte) (int, error) {
 			}
 			return n, err
 		}
-		n, err := o.WriteAt(p, f.off)
+		n, err := o.WriteAt(f.off, p)
 		f.off += int64(n)
 		return n, err
 	}
@@ -166,7 +166,7 @@ func (f *File) Write(p []byte) (int, error) {
 }
 
 // ReadAt does what pread64(2) does.
-func (f *File) ReadAt(p []byte, off int64) (int, error) {
+func (f *File) ReadAt(off int64, p []byte) (int, error) {
 	o, ok := f.ops.(ReaderAt)
 	switch {
 	case off < 0:
@@ -174,7 +174,7 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 	case !f.readable():
 		return 0, syscall.EBADF
 	case ok:
-		return o.ReadAt(p, off)
+		return o.ReadAt(off, p)
 	case f.inode != nil && f.inode.IsDir():
 		return 0, syscall.EISDIR
 	}
@@ -186,7 +186,7 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 
 // WriteAt does what pwrite64(2) does: on Linux, a file opened with O_APPEND is
 // appended to.
-func (f *File) WriteAt(p []byte, off int64) (int, error) {
+func (f *File) WriteAt(off int64, p []byte) (int, error) {
 	o, ok := f.ops.(WriterAt)
 	switch {
 	case off < 0:
@@ -200,7 +200,7 @@ func (f *File) WriteAt(p []byte, off int64) (int, error) {
 		}
 		fallthrough
 	case ok:
-		return o.WriteAt(p, off)
+		return o.WriteAt(off, p)
 	}
 	if err := f.unseekable(); err != nil {
 		return 0, err

@@ -42,6 +42,10 @@ type Truncater interface {
 // What an open file can do. Either the pair with offsets (then File keeps the
 // position) or the one without. A count of 0 without an error is the end of the
 // file. Buffers are the callee's until it returns, not longer.
+//
+// ReadAt and WriteAt are not those of package io, and their arguments are in
+// another order so that the linker does not take them for these: else it would
+// keep os.File's methods of that name in every program.
 
 // Reader is a stream or device to read. EAGAIN: nothing is there yet.
 type Reader interface {
@@ -57,12 +61,12 @@ type Writer interface {
 // ReaderAt is a seekable file to read. Unlike io.ReaderAt it returns a short
 // count, and no error, at the end of the file.
 type ReaderAt interface {
-	ReadAt(p []byte, off int64) (int, error)
+	ReadAt(off int64, p []byte) (int, error)
 }
 
 // WriterAt is a seekable file to write.
 type WriterAt interface {
-	WriteAt(p []byte, off int64) (int, error)
+	WriteAt(off int64, p []byte) (int, error)
 }
 
 // Appender writes at the end, in one step with finding the end, and returns

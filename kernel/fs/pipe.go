@@ -73,6 +73,9 @@ func (e *pipeEnd) Read(b []byte) (int, error) {
 
 // Write returns EPIPE when there is no reader; the signal is the caller's.
 func (e *pipeEnd) Write(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
 	p := e.p
 	p.mu.Lock()
 	if p.readers == 0 {
@@ -89,9 +92,7 @@ func (e *pipeEnd) Write(b []byte) (int, error) {
 	}
 	p.put(b)
 	p.mu.Unlock()
-	if len(b) > 0 {
-		p.rd.Notify(In)
-	}
+	p.rd.Notify(In)
 	return len(b), nil
 }
 
@@ -115,9 +116,6 @@ func (p *pipe) put(b []byte) {
 			size *= 2
 		}
 		p.resize(size)
-	}
-	if len(b) == 0 {
-		return
 	}
 	end := (p.start + p.n) & (len(p.buf) - 1)
 	first := copy(p.buf[end:], b)

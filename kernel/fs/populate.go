@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"strings"
 	"syscall"
 	"time"
 
@@ -98,6 +99,22 @@ func (f *FileSystem) DefaultFile(name string, i *Inode) {
 	if dir, last := f.root.makeDirs(name); dir != nil && dir.dir.byName[last] == nil {
 		dir.Add(last, i)
 	}
+}
+
+// Find returns the inode of a name below root, nil if there is none. It follows
+// no links.
+func (f *FileSystem) Find(name string) *Inode {
+	d := f.root
+	for comp := range strings.SplitSeq(name, "/") {
+		if d == nil || d.dir == nil {
+			return nil
+		}
+		d = d.dir.byName[comp]
+	}
+	if d == nil {
+		return nil
+	}
+	return d.inode
 }
 
 // DefaultDir adds a directory likewise.

@@ -92,7 +92,7 @@ func (m *memFile) Size() int64 {
 	return m.size
 }
 
-func (m *memFile) ReadAt(p []byte, off int64) (int, error) {
+func (m *memFile) ReadAt(off int64, p []byte) (int, error) {
 	m.data.RLock()
 	defer m.data.RUnlock()
 	if off >= m.size {
@@ -119,7 +119,7 @@ func (m *memFile) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-func (m *memFile) WriteAt(p []byte, off int64) (int, error) {
+func (m *memFile) WriteAt(off int64, p []byte) (int, error) {
 	m.data.Lock()
 	defer m.data.Unlock()
 	return m.write(p, off)

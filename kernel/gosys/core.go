@@ -24,12 +24,7 @@ var Core = Group{
 	{syscall.SYS_READ, read},
 	{syscall.SYS_WRITE, write},
 	{syscall.SYS_CLOSE, closeFD},
-	{syscall.SYS_FSTAT, fstat},
-	{syscall.SYS_FCNTL, fcntl},
-	{syscall.SYS_IOCTL, ioctl},
-	{syscall.SYS_UNAME, uname},
-	{syscall.SYS_WAIT4, noChild},
-	{syscall.SYS_WAITID, noChild},
+	{syscall.SYS_FCNTL, fcntlFlags},
 }
 
 // FileCalls are the calls of package os.
@@ -69,9 +64,15 @@ var FileCalls = Group{
 	{syscall.SYS_GETCWD, getcwd},
 	{syscall.SYS_UMASK, umask},
 
+	{syscall.SYS_FSTAT, fstat},
+	{syscall.SYS_FCNTL, fcntl},
+	{syscall.SYS_IOCTL, ioctl},
 	{syscall.SYS_PIPE2, pipe2},
 	{syscall.SYS_DUP, dup},
 	{syscall.SYS_DUP3, dup3},
+	{syscall.SYS_UNAME, uname},
+	{syscall.SYS_WAIT4, noChild},
+	{syscall.SYS_WAITID, noChild},
 	{syscall.SYS_KILL, kill},
 	{syscall.SYS_EXECVE, noProcess},
 	{syscall.SYS_NANOSLEEP, nanosleep},

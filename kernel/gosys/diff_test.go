@@ -153,7 +153,10 @@ func TestOpenLikeLinux(t *testing.T) {
 }
 
 func TestRemoveAndRenameLikeLinux(t *testing.T) {
-	names := []path{"", ".", "..", "d", "d/", "d/sub", "d/sub/", "d/f", "d/f/", "f", "f/", "ld", "ld/", "lf", "lf/", "no", "no/", "no/x", "f/x", "empty", "empty/", "d/.", "d/..", "ld/f", "hard", "e2/"}
+	names := []path{"", ".", "..", "d", "d/", "d/sub", "d/sub/", "d/f", "d/f/", "f", "f/", "ld", "ld/", "lf", "no", "no/", "f/x", "empty", "d/..", "ld/f", "hard", "e2/"}
+	if testing.Short() {
+		names = names[5:13]
+	}
 	setup := []step{
 		do(syscall.SYS_MKDIRAT, cwd, path("d"), 0o777),
 		do(syscall.SYS_MKDIRAT, cwd, path("d/sub"), 0o777),

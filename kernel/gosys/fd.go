@@ -75,6 +75,21 @@ type sized interface {
 	Capacity(size int) (int, error)
 }
 
+// fcntlFlags is the part of fcntl that concerns the file status flags.
+func fcntlFlags(c *Calls, a args) (uintptr, error) {
+	f, err := c.ownFile(a.a1)
+	if err != nil {
+		return 0, err
+	}
+	switch a.a2 {
+	case syscall.F_GETFL:
+		return uintptr(f.Flags()), nil
+	case syscall.F_SETFL:
+		return none(c.fds.SetFlags(int(a.a1), int(a.a3)))
+	}
+	return 0, syscall.EINVAL
+}
+
 func fcntl(c *Calls, a args) (uintptr, error) {
 	f, err := c.ownFile(a.a1)
 	if err != nil {
@@ -82,6 +97,8 @@ func fcntl(c *Calls, a args) (uintptr, error) {
 	}
 	fd := int(a.a1)
 	switch a.a2 {
+	case syscall.F_GETFL, syscall.F_SETFL:
+		return fcntlFlags(c, a)
 	case syscall.F_DUPFD, syscall.F_DUPFD_CLOEXEC:
 		if int32(a.a3) < 0 {
 			return 0, syscall.EINVAL
@@ -95,10 +112,6 @@ func fcntl(c *Calls, a args) (uintptr, error) {
 	case syscall.F_SETFD:
 		c.fds.SetCloseOnExec(fd, a.a3&syscall.FD_CLOEXEC != 0)
 		return 0, nil
-	case syscall.F_GETFL:
-		return uintptr(f.Flags()), nil
-	case syscall.F_SETFL:
-		return none(c.fds.SetFlags(fd, int(a.a3)))
 	case syscall.F_GETLK, fOFDGetlk:
 		l, err := get[syscall.Flock_t](a.p3)
 		if err != nil {
@@ -146,8 +159,9 @@ const (
 	fioNclex    = 0x5450
 )
 
-// Terminal is an open file that is a terminal.
+// Terminal is an open file that may be a terminal.
 type Terminal interface {
+	IsTerminal() bool
 	Attr() syscall.Termios
 	SetAttr(syscall.Termios)
 	// Size is in columns and rows.
@@ -177,7 +191,7 @@ func ioctl(c *Calls, a args) (uintptr, error) {
 		return none(queued(f, a))
 	}
 	t, ok := f.Ops().(Terminal)
-	if !ok {
+	if !ok || !t.IsTerminal() {
 		return 0, syscall.ENOTTY
 	}
 	switch a.a2 {

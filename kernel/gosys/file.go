@@ -66,7 +66,7 @@ func pread(c *Calls, a args) (uintptr, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, err := f.ReadAt(b, int64(a.a4))
+	n, err := f.ReadAt(int64(a.a4), b)
 	if copied {
 		store(a.p2, b[:n])
 	}
@@ -82,7 +82,7 @@ func pwrite(c *Calls, a args) (uintptr, error) {
 	if err != nil {
 		return 0, err
 	}
-	return ret(f.WriteAt(b, int64(a.a4)))
+	return ret(f.WriteAt(int64(a.a4), b))
 }
 
 // noOffset makes the calls with iovecs use the file's position.
@@ -147,7 +147,7 @@ func readInto(f *fs.File, bufs [][]byte, off int64) (done int, err error) {
 		if off < 0 {
 			n, err = f.Read(b)
 		} else {
-			n, err = f.ReadAt(b, off+int64(done))
+			n, err = f.ReadAt(off+int64(done), b)
 		}
 		done += n
 		if err != nil || n < len(b) {
@@ -178,7 +178,7 @@ func (c *Calls) writeVec(a args, off int64) (uintptr, error) {
 		if off < 0 {
 			n, err = c.writeAll(f, b)
 		} else {
-			n, err = f.WriteAt(b, off+int64(done))
+			n, err = f.WriteAt(off+int64(done), b)
 		}
 		done += n
 		if err != nil || n < len(b) {
@@ -251,7 +251,7 @@ func (c *Calls) copyFile(in, out *fs.File, inOff, outOff *int64, n int) (done in
 		}
 		w := 0
 		if outOff != nil {
-			w, err = out.WriteAt(b[:r], *outOff)
+			w, err = out.WriteAt(*outOff, b[:r])
 			*outOff += int64(w)
 		} else {
 			w, err = c.writeAll(out, b[:r])
@@ -273,7 +273,7 @@ func readSome(f *fs.File, b []byte, off *int64) (n int, err error) {
 	if off == nil {
 		return f.Read(b)
 	}
-	n, err = f.ReadAt(b, *off)
+	n, err = f.ReadAt(*off, b)
 	*off += int64(n)
 	return n, err
 }

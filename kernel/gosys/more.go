@@ -345,7 +345,7 @@ func mmap(c *Calls, a args) (uintptr, error) {
 	}
 	b := mapped(addr, int(a.a2))
 	for off := 0; off < len(b); {
-		n, err := r.ReadAt(b[off:], int64(a.a6)+int64(off))
+		n, err := r.ReadAt(int64(a.a6)+int64(off), b[off:])
 		if err != nil || n == 0 {
 			break
 		}

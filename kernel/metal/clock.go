@@ -124,14 +124,13 @@ func kvmClock() bool {
 // measureTSC measures coarsely now, because the program waits; refineClock
 // makes it exact later.
 func measureTSC() {
-	ref, hw := clock.PIT(), &hardware
 	if apic.hz != 0 {
-		ref, hw = clock.APIC(apic.hz), &apicCounter
 		apicWrite(apicInitial, 0xffffffff)
 	}
-	const ppm, limit = 1000, 1_000_000
-	if !calibration.Run(hw, ref, ppm, limit) || calibration.TSCHz() == 0 {
-		fatal("no clock: the machine has neither a timer nor a known TSC frequency", 0)
+	for try := 0; !measureOnce(try); try++ {
+		if try == 2*maxTries {
+			fatal("no clock: the machine has neither a timer nor a known TSC frequency", 0)
+		}
 	}
 	apicWrite(apicInitial, 0)
 	setTSCHz(calibration.TSCHz())
@@ -139,6 +138,18 @@ func measureTSC() {
 		calibration.Refine(&hardware, clock.PIT())
 		refineAt = 10_000_000
 	}
+}
+
+const maxTries = 8
+
+// measureOnce takes longer at each try: a busy host takes the CPU away in
+// between. After maxTries it goes from the local APIC's timer to the PIT.
+func measureOnce(try int) bool {
+	const ppm, limit = 1000, 1_000_000
+	if apic.hz != 0 && try < maxTries {
+		return calibration.Run(&apicCounter, clock.APIC(apic.hz), ppm, limit<<try)
+	}
+	return clock.StartPIT(&hardware) && calibration.Run(&hardware, clock.PIT(), ppm, limit<<(try%maxTries))
 }
 
 // refineClock measures again, ever more rarely, when CPU 0 looks at the clock

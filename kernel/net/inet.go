@@ -519,6 +519,9 @@ func (s *inet) PeerAddr() (socket.Addr, error) {
 // Queued implements socket.Socket.
 func (s *inet) Queued() (in, out int) {
 	in, _ = s.ep.GetSockOptInt(tcpip.ReceiveQueueSizeOption)
+	if s.tcp != nil {
+		return in, -1 // the stack does not say
+	}
 	out, _ = s.ep.GetSockOptInt(tcpip.SendQueueSizeOption)
 	return in, out
 }

@@ -285,6 +285,7 @@ func exchange(b *testing.B, o nettest.Options, conns int) {
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
+	cpu := cpuTime()
 	b.ResetTimer()
 	done := make(chan struct{})
 	for i, e := range ends {
@@ -316,6 +317,7 @@ func exchange(b *testing.B, o nettest.Options, conns int) {
 		<-done
 	}
 	b.StopTimer()
+	b.ReportMetric(float64(cpuTime()-cpu)/float64(b.N), "cpu-ns/op")
 	runtime.ReadMemStats(&after)
 	b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(b.N), "mallocs/op")
 	if testing.Verbose() {
@@ -325,6 +327,13 @@ func exchange(b *testing.B, o nettest.Options, conns int) {
 		e.c.Close()
 		e.s.Close()
 	}
+}
+
+// cpuTime is what the process has used of the CPU, in nanoseconds.
+func cpuTime() int64 {
+	var r syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &r)
+	return syscall.TimevalToNsec(r.Utime) + syscall.TimevalToNsec(r.Stime)
 }
 
 func BenchmarkThroughput(b *testing.B) {

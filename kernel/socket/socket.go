@@ -75,7 +75,7 @@ type Socket interface {
 
 	// Queued returns how many bytes wait to be read (for a datagram socket,
 	// those of the next datagram) and how many have been written but are not
-	// acknowledged (FIONREAD, SIOCOUTQ).
+	// acknowledged (FIONREAD, SIOCOUTQ); -1 where that is not known.
 	Queued() (in, out int)
 }
 

@@ -67,7 +67,7 @@ type Hypervisor struct {
 func (h Hypervisor) accelArgs(count bool) []string {
 	switch {
 	case count:
-		return []string{"-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-cpu", "max", "-no-shutdown"}
+		return []string{"-accel", "tcg,thread=single", "-icount", "shift=0", "-cpu", "max", "-no-shutdown"}
 	case h.Accel == "tcg":
 		return []string{"-accel", "tcg,thread=multi", "-cpu", "max"}
 	}

@@ -13,8 +13,6 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
-	"strings"
-	"time"
 )
 
 // traceOption has Kiln's kernel print its boot trace.
@@ -83,10 +81,8 @@ func probeFor(p Program) probe {
 }
 
 // profileCount boots with counted instructions and prints the count when each
-// line came, and when the guest had nothing more to do.
+// line came, and at the end: the first answer, or the machine's power off.
 func (b *Bench) profileCount(ctx context.Context, out io.Writer, g Guest, p Program, s Spec) error {
-	ctx, cancel := context.WithTimeout(ctx, 4*bootTimeout)
-	defer cancel()
 	socket := filepath.Join(b.dir, "qmp")
 	s.Count = true
 	s.Extra = []string{"-qmp", "unix:" + socket + ",server=on,wait=off"}
@@ -100,9 +96,12 @@ func (b *Bench) profileCount(ctx context.Context, out io.Writer, g Guest, p Prog
 		return m.failure("has no QMP socket: " + err.Error())
 	}
 	defer q.Close()
+	end := q.Off
+	if p.Net {
+		end = firstAnswer(ctx, m, probeFor(p))
+	}
 	fmt.Fprintf(out, "%s on %s: millions of instructions executed (at a line: up to a millisecond's worth too many)\n", p.Name, g.Name())
-	shown, last := 0, uint64(0)
-	for idle := 0; idle < idlePolls; {
+	for shown, ended := 0, false; ; {
 		n, err := q.Instructions()
 		if err != nil {
 			return m.failure("was lost: " + err.Error())
@@ -112,20 +111,30 @@ func (b *Bench) profileCount(ctx context.Context, out io.Writer, g Guest, p Prog
 			fmt.Fprintf(out, "%12.3f  %s\n", float64(n)/1e6, l.Text)
 		}
 		shown = len(lines)
-		if idle++; n != last || !strings.Contains(m.Output(), p.Marker) {
-			idle = 0
+		if ended {
+			fmt.Fprintf(out, "%12.3f  (end)\n", float64(n)/1e6)
+			return nil
 		}
-		last = n
-		select {
-		case <-ctx.Done():
-			return m.failure("did not come to rest")
-		case <-time.After(time.Duration(idle) * time.Millisecond):
+		if ended, err = end(); err != nil {
+			return err
 		}
 	}
-	fmt.Fprintf(out, "%12.3f  (at rest)\n", float64(last)/1e6)
-	return nil
 }
 
-// A guest is at rest when its count has stood still for so many polls, each
-// longer than the one before, from nothing to 20 ms.
-const idlePolls = 20
+// firstAnswer returns a function that reports whether the machine has
+// answered, without blocking.
+func firstAnswer(ctx context.Context, m *Machine, p probe) func() (bool, error) {
+	answered := make(chan error, 1)
+	go func() {
+		_, err := m.FirstAnswer(ctx, p, 4*bootTimeout)
+		answered <- err
+	}()
+	return func() (bool, error) {
+		select {
+		case err := <-answered:
+			return err == nil, err
+		default:
+			return false, nil
+		}
+	}
+}

@@ -72,6 +72,14 @@ func (q *qmp) Instructions() (uint64, error) {
 	return r.Icount, err
 }
 
+// Off reports whether the guest has switched the machine off, if QEMU runs
+// with -no-shutdown.
+func (q *qmp) Off() (bool, error) {
+	var r struct{ Status string }
+	err := q.execute("query-status", &r)
+	return r.Status == "shutdown", err
+}
+
 func (q *qmp) Close() error { return q.conn.Close() }
 
 // version returns QEMU's version, or what went wrong.

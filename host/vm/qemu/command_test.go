@@ -47,7 +47,7 @@ func TestStandaloneCommandLine(t *testing.T) {
 	}
 	c.spec.Machine, c.spec.Accel, c.spec.Network = "q35", vm.AccelKVM, vm.NetNone
 	got := strings.Join(c.standalone(), " ")
-	for _, part := range []string{"-M q35 ", "-accel kvm ", "-cpu host ", "-device virtio-rng-pci,disable-legacy=on "} {
+	for _, part := range []string{"-M q35,", "-accel kvm ", "-cpu host ", "-device virtio-rng-pci,disable-legacy=on "} {
 		if !strings.Contains(got, part) {
 			t.Errorf("%q is missing in %s", part, got)
 		}

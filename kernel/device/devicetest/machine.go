@@ -144,39 +144,62 @@ func (m *Machine) addWindow(addr func() uint64, size int, r device.Registers) {
 	m.windows = append(m.windows, window{addr, size, r})
 }
 
-// MapRegisters implements device.Machine. Where there is nothing, reads give
-// all ones.
+// MapRegisters implements device.Machine. Where there is nothing at the time of
+// an access, reads give all ones.
 func (m *Machine) MapRegisters(phys uint64, size int) device.Registers {
-	for _, w := range m.windows {
-		if a := w.addr(); a != 0 && phys >= a && phys+uint64(size) <= a+uint64(w.size) {
-			return view{m, w, phys - a, size}
-		}
-	}
-	return view{m, window{regs: absent{}}, 0, size}
+	return view{m, phys, size}
 }
 
-// view is a part of a window. It checks offsets and alignment.
+// view is what MapRegisters returns. It checks offsets and alignment.
 type view struct {
 	m    *Machine
-	w    window
-	off  uint64
+	phys uint64
 	size int
 }
 
-func (v view) at(off uint32, n int) uint32 {
+// at returns the registers that answer, and the offset there.
+func (v view) at(off uint32, n int) (device.Registers, uint32) {
 	if int(off)+n > v.size || int(off)%n != 0 {
 		v.m.Fault("it accesses %d bytes at offset %#x of a window of %#x", n, off, v.size)
-		return 0
+		return absent{}, 0
 	}
-	return off + uint32(v.off)
+	for _, w := range v.m.windows {
+		if a := w.addr(); a != 0 && v.phys >= a && v.phys+uint64(v.size) <= a+uint64(w.size) {
+			return w.regs, off + uint32(v.phys-a)
+		}
+	}
+	return absent{}, 0
 }
 
-func (v view) Read8(off uint32) uint8         { return v.w.regs.Read8(v.at(off, 1)) }
-func (v view) Read16(off uint32) uint16       { return v.w.regs.Read16(v.at(off, 2)) }
-func (v view) Read32(off uint32) uint32       { return v.w.regs.Read32(v.at(off, 4)) }
-func (v view) Write8(off uint32, val uint8)   { v.w.regs.Write8(v.at(off, 1), val) }
-func (v view) Write16(off uint32, val uint16) { v.w.regs.Write16(v.at(off, 2), val) }
-func (v view) Write32(off uint32, val uint32) { v.w.regs.Write32(v.at(off, 4), val) }
+func (v view) Read8(off uint32) uint8 {
+	r, off := v.at(off, 1)
+	return r.Read8(off)
+}
+
+func (v view) Read16(off uint32) uint16 {
+	r, off := v.at(off, 2)
+	return r.Read16(off)
+}
+
+func (v view) Read32(off uint32) uint32 {
+	r, off := v.at(off, 4)
+	return r.Read32(off)
+}
+
+func (v view) Write8(off uint32, val uint8) {
+	r, off := v.at(off, 1)
+	r.Write8(off, val)
+}
+
+func (v view) Write16(off uint32, val uint16) {
+	r, off := v.at(off, 2)
+	r.Write16(off, val)
+}
+
+func (v view) Write32(off uint32, val uint32) {
+	r, off := v.at(off, 4)
+	r.Write32(off, val)
+}
 
 // absent is where no device answers.
 type absent struct{}
@@ -317,4 +340,18 @@ func (m *Machine) LineCount(gsi int) int {
 		return i.Count()
 	}
 	return 0
+}
+
+// InterruptCount is how often interrupts were raised, all together.
+func (m *Machine) InterruptCount() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := 0
+	for _, i := range m.lines {
+		n += i.Count()
+	}
+	for _, i := range m.messages {
+		n += i.Count()
+	}
+	return n
 }

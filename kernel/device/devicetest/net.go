@@ -40,10 +40,14 @@ type Net struct {
 	Room int
 	// HoldTx leaves what the driver sends where it is.
 	HoldTx bool
+	// LastHeader is the header of the last frame sent to the driver, in the
+	// driver's buffer.
+	LastHeader []byte
 	// Pairs is how many the driver has asked for; 0: it has not.
 	Pairs int
 
-	max   int
+	max   int    // queue pairs
+	limit int    // that may be in use
 	frame []byte // scratch
 }
 
@@ -55,7 +59,7 @@ func NewNet(m *Machine, pairs, ring int) *Net {
 	for i := range sizes {
 		sizes[i] = ring
 	}
-	d := &Net{Virtio: NewVirtio(m, 1, sizes...), max: pairs, frame: make([]byte, 0, 1<<17)}
+	d := &Net{Virtio: NewVirtio(m, 1, sizes...), max: pairs, limit: pairs, frame: make([]byte, 0, 1<<17)}
 	d.Features |= NetMAC | NetMTU | NetStatus | NetMergeable | NetCtrlVQ
 	if pairs > 1 {
 		d.Features |= NetMQ
@@ -64,6 +68,9 @@ func NewNet(m *Machine, pairs, ring int) *Net {
 	d.notified = d.work
 	return d
 }
+
+// MaxPairs makes the device refuse more than n pairs.
+func (d *Net) MaxPairs(n int) { d.Do(func() { d.limit = n }) }
 
 func (d *Net) work(q int) {
 	if q == 2*d.max {
@@ -182,6 +189,7 @@ func (d *Net) send(pair int, h NetHeader, frame []byte) bool {
 		le.PutUint16(header[10:], h.Buffers)
 	}
 	rx.usedIdx += count
+	d.LastHeader = header
 	return true
 }
 
@@ -196,7 +204,7 @@ func (d *Net) control() {
 		b := bytes.Join(c.Read, nil)
 		ack := byte(1)
 		if len(b) == 4 && b[0] == 4 && b[1] == 0 {
-			if n := int(le.Uint16(b[2:])); n >= 1 && n <= d.max {
+			if n := int(le.Uint16(b[2:])); n >= 1 && n <= d.limit {
 				d.Pairs, ack = n, 0
 			}
 		}

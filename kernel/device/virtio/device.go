@@ -18,7 +18,7 @@ import (
 
 const (
 	// resetTries times resetPause is how long a device may take to reset.
-	resetTries = 1000
+	resetTries = 250
 	resetPause = time.Millisecond
 	// configTries is how often a configuration that changes while it is read
 	// is read again.

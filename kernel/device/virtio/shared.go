@@ -31,7 +31,7 @@ type waiter struct {
 	*SharedInterrupt
 	config  bool
 	pending bool          // raised since the last Wait
-	wake    chan struct{} // holds one token after pending was set or the leader left
+	wake    chan struct{} // holds a token when there is something new to look at
 }
 
 // NewSharedInterrupt shares source.
@@ -54,7 +54,23 @@ func (s *SharedInterrupt) add(config bool) *waiter {
 }
 
 // Close closes the interrupt for all.
-func (s *SharedInterrupt) Close() error { return s.source.Close() }
+func (s *SharedInterrupt) Close() error {
+	s.mu.Lock()
+	s.err = device.ErrClosed
+	for _, w := range s.waiters {
+		w.rouse()
+	}
+	s.mu.Unlock()
+	return s.source.Close()
+}
+
+// rouse makes a waiter look again.
+func (w *waiter) rouse() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
 
 // Wait implements device.Interrupt.
 func (w *waiter) Wait() error {
@@ -95,15 +111,13 @@ func (s *SharedInterrupt) lead() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.led = false
-	s.err = err
+	if s.err == nil {
+		s.err = err
+	}
 	for _, w := range s.waiters {
-		if w.config && !config && err == nil {
-			continue
-		}
-		w.pending = true
-		select {
-		case w.wake <- struct{}{}:
-		default:
+		if !w.config || config || err != nil {
+			w.pending = true
+			w.rouse()
 		}
 	}
 }

@@ -39,26 +39,26 @@ func New(console any, random func(p []byte)) *fs.FileSystem {
 
 type null struct{}
 
-func (null) ReadAt([]byte, int64) (int, error)      { return 0, nil }
-func (null) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
+func (null) ReadAt(int64, []byte) (int, error)      { return 0, nil }
+func (null) WriteAt(_ int64, p []byte) (int, error) { return len(p), nil }
 
 type zero struct{ null }
 
-func (zero) ReadAt(p []byte, _ int64) (int, error) {
+func (zero) ReadAt(_ int64, p []byte) (int, error) {
 	clear(p)
 	return len(p), nil
 }
 
 type full struct{ zero }
 
-func (full) WriteAt([]byte, int64) (int, error) { return 0, syscall.ENOSPC }
+func (full) WriteAt(int64, []byte) (int, error) { return 0, syscall.ENOSPC }
 
 type randomness func(p []byte)
 
-func (r randomness) ReadAt(p []byte, _ int64) (int, error) {
+func (r randomness) ReadAt(_ int64, p []byte) (int, error) {
 	r(p)
 	return len(p), nil
 }
 
 // WriteAt takes bytes to mix in, and has no use for them.
-func (r randomness) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
+func (r randomness) WriteAt(_ int64, p []byte) (int, error) { return len(p), nil }

@@ -91,7 +91,7 @@ func (f text) Open(int) (any, error) { return content(f()), nil }
 
 type content string
 
-func (c content) ReadAt(p []byte, off int64) (int, error) {
+func (c content) ReadAt(off int64, p []byte) (int, error) {
 	if off >= int64(len(c)) {
 		return 0, nil
 	}

@@ -12,22 +12,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Parts are the optional parts of the kernel.
-type Parts struct {
-	Calls   []gosys.Group
-	Network func() error
-	Devices func()
+// System is a machine that has been brought up.
+type System struct{}
+
+// Part is an optional part of the kernel.
+type Part func(*System)
+
+// Files is the part for programs that open files.
+func Files(*System) {}
+
+// Calls is the part with more system calls.
+func Calls(...gosys.Group) Part { return func(*System) {} }
+
+// Network is the part for programs that use package net.
+func Network(start func() error, devices func()) Part {
+	return func(*System) { start(); devices() }
 }
 
 // File is there once the kernel is up. It reads as /dev/null.
 const File = "/kiln/fixture"
 
 // Boot installs the hook.
-func Boot(p Parts) {
+func Boot(parts ...Part) *System {
 	metal.SetSyscallHook(hook)
-	if p.Network != nil {
-		p.Network()
+	s := &System{}
+	for _, add := range parts {
+		add(s)
 	}
+	return s
 }
 
 func hook(trap, a1, a2, a3, a4, a5, a6 uintptr, p1, p2, p3, p4, p5, p6 unsafe.Pointer) (r1, r2 uintptr, errno syscall.Errno, handled bool) {
