@@ -5,7 +5,9 @@ package kernel
 // Ports are set up when they are first used.
 
 import (
+	"bytes"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"kiln/abi"
@@ -22,14 +24,18 @@ type console struct {
 }
 
 func newConsole(tty string) *console {
-	c := &console{stdout: &output{base: abi.PortConsole}, tty: tty}
-	c.stderr = &output{base: abi.PortError, instead: c.stdout}
-	c.stdin = &input{out: c.stdout, room: make(chan struct{}, 1)}
+	c := &console{tty: tty}
+	// COM1 may have got input already; metal has set it up.
+	c.stdout = &output{base: abi.PortConsole, setUp: uart.Attach}
+	c.stderr = &output{base: abi.PortError, setUp: newPort, instead: c.stdout}
+	c.stdin = &input{out: c.stdout, room: make(chan struct{}, 1), length: unknown}
 	if tty != "" {
 		c.stdin.endOfFile = ctrlD
 	}
 	return c
 }
+
+func newPort(p uart.Ports, base uint16) *uart.Driver { return uart.New(p, base, nil) }
 
 // open opens descriptors 0, 1 and 2, whose numbers metal keeps for that.
 func (c *console) open(fds *fs.FDTable) {
@@ -111,18 +117,20 @@ func (s *stream) Size() (cols, rows uint16) {
 // output is a port for writing. A write is never mixed with another one.
 type output struct {
 	base    uint16
+	setUp   func(p uart.Ports, base uint16) *uart.Driver
 	instead *output // used if there is no such port
 	once    sync.Once
-	mu      sync.Mutex
-	port    *uart.Driver // guarded by mu; nil before the first write
+	port    *uart.Driver // valid after open
+	used    atomic.Bool  // something has been written
+	mu      sync.Mutex   // held during a write
 }
 
 // open returns the output to use, set up.
 func (o *output) open() *output {
 	o.once.Do(func() {
 		if o.instead == nil || uart.Probe(device.Metal{}, o.base) {
+			o.port = o.setUp(device.Metal{}, o.base)
 			o.instead = nil
-			o.set(uart.New(device.Metal{}, o.base, nil))
 		}
 	})
 	if o.instead != nil {
@@ -131,14 +139,9 @@ func (o *output) open() *output {
 	return o
 }
 
-func (o *output) set(port *uart.Driver) {
-	o.mu.Lock()
-	o.port = port
-	o.mu.Unlock()
-}
-
 // Write implements fs.Writer.
 func (o *output) Write(p []byte) (int, error) {
+	o.used.Store(true)
 	o = o.open()
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -146,10 +149,8 @@ func (o *output) Write(p []byte) (int, error) {
 }
 
 func (o *output) drain() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.port != nil {
-		o.port.Drain()
+	if o.used.Load() {
+		o.open().port.Drain()
 	}
 }
 
@@ -161,22 +162,27 @@ type input struct {
 	watchers  fs.Watchers
 	room      chan struct{} // has an element when buf may have got shorter
 
-	mu  sync.Mutex // guards what follows
-	buf []byte
-	eof bool
+	mu     sync.Mutex // guards what follows
+	buf    []byte
+	total  int64 // bytes that have come
+	length int64 // bytes that will come in all, or unknown
 }
 
 const (
 	ctrlD    = 4
 	maxInput = 64 << 10
+	unknown  = 1<<63 - 1
 )
+
+// eof reports whether no more will come; the caller holds mu.
+func (i *input) eof() bool { return i.total >= i.length }
 
 // Read implements fs.Reader.
 func (i *input) Read(p []byte) (int, error) {
 	i.start.Do(i.receive)
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if len(i.buf) == 0 && !i.eof && len(p) > 0 {
+	if len(i.buf) == 0 && !i.eof() && len(p) > 0 {
 		return 0, syscall.EAGAIN
 	}
 	n := copy(p, i.buf)
@@ -189,17 +195,17 @@ func (i *input) Read(p []byte) (int, error) {
 }
 
 // Ready implements fs.Pollable.
-func (i *input) Ready() uint32 {
+func (i *input) Ready() (ev uint32) {
 	i.start.Do(i.receive)
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	switch {
-	case i.eof:
-		return fs.In | fs.Hup
-	case len(i.buf) > 0:
-		return fs.In
+	if len(i.buf) > 0 {
+		ev = fs.In
 	}
-	return 0
+	if i.eof() {
+		ev |= fs.Hup
+	}
+	return ev
 }
 
 // Watch implements fs.Pollable. Whoever watches may be woken by the host, so
@@ -221,42 +227,58 @@ func (i *input) Queued() (in, out int) {
 	return len(i.buf), 0
 }
 
-// receive sets the port up for interrupts and starts to collect.
+// receive starts to collect.
 func (i *input) receive() {
 	interrupt, err := device.Metal{}.LineInterrupt(uart.Line(abi.PortConsole))
 	if err != nil {
-		i.add(nil, true)
+		i.ends(0)
 		return
 	}
-	i.out.open().drain()
-	port := uart.New(device.Metal{}, abi.PortConsole, interrupt)
-	i.out.set(port)
+	port := i.out.open().port
+	port.Listen(interrupt)
 	go i.collect(port)
+	go func() {
+		if n, err := metal.InputLength(); err == nil {
+			i.ends(n)
+		}
+	}()
+}
+
+// ends says how much will come in all.
+func (i *input) ends(length int64) {
+	i.mu.Lock()
+	i.length = min(i.length, length)
+	i.mu.Unlock()
+	i.watchers.Notify(fs.In | fs.Hup)
 }
 
 func (i *input) collect(port *uart.Driver) {
 	b := make([]byte, 256)
 	for {
 		n, err := port.Read(b)
-		ended := err != nil
-		for k, c := range b[:n] {
-			if c == i.endOfFile && c != 0 {
-				n, ended = k, true
-				break
+		if err != nil {
+			i.ends(0)
+			return
+		}
+		end := n
+		if i.endOfFile != 0 {
+			if k := bytes.IndexByte(b[:n], i.endOfFile); k >= 0 {
+				end = k
 			}
 		}
-		i.add(b[:n], ended)
-		if ended {
+		i.add(b[:end])
+		if end < n {
+			i.ends(0)
 			return
 		}
 	}
 }
 
 // add hands input over, and waits while the program has enough to read.
-func (i *input) add(p []byte, eof bool) {
+func (i *input) add(p []byte) {
 	i.mu.Lock()
 	i.buf = append(i.buf, p...)
-	i.eof = eof
+	i.total += int64(len(p))
 	full := len(i.buf) >= maxInput
 	i.mu.Unlock()
 	i.watchers.Notify(fs.In)

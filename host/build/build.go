@@ -200,9 +200,15 @@ func (b *builder) setDefaults() error {
 	return nil
 }
 
+// hasVersion says whether pattern is PATH@VERSION, and not the name of a
+// directory that happens to have an @ in it.
+func hasVersion(pattern string) bool {
+	return strings.Contains(pattern, "@") && !strings.HasPrefix(pattern, ".") && !filepath.IsAbs(pattern)
+}
+
 // list finds the program and what it depends on.
 func (b *builder) list(ctx context.Context) (*program, error) {
-	if strings.Contains(b.Package, "@") && !b.test {
+	if hasVersion(b.Package) && !b.test {
 		pkg, flags, err := useVersion(ctx, b.tools, b.Cache, b.tmp, b.Package, b.Stderr)
 		if err != nil {
 			return nil, err

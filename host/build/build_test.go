@@ -15,6 +15,9 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
+
+	"kiln"
 )
 
 const hello = "package main\n\nfunc main() { println(\"hello\") }\n"
@@ -155,6 +158,7 @@ func TestFlags(t *testing.T) {
 }
 
 func TestWaysToNameAProgram(t *testing.T) {
+	at := module(t, "go.mod", "module example.com/at\n\ngo 1.26\n", "x@v1/main.go", hello)
 	single := module(t, "main.go", hello, "other.go", "package main\n\nconst x int = \"unused\"\n")
 	workspace := module(t, "go.work", "go 1.26\n\nuse ./a\nuse ./b\n",
 		"a/go.mod", "module example.com/a\n\ngo 1.26\n", "a/main.go", "package main\n\nimport \"example.com/b\"\n\nfunc main() { println(b.B) }\n",
@@ -169,6 +173,7 @@ func TestWaysToNameAProgram(t *testing.T) {
 	for _, c := range []struct{ name, dir, pkg, path string }{
 		{"file", single, "./main.go", "command-line-arguments"},
 		{"absolute file", t.TempDir(), filepath.Join(single, "main.go"), "command-line-arguments"},
+		{"absolute directory with @", at, filepath.Join(at, "x@v1"), "example.com/at/x@v1"},
 		{"workspace", workspace, "./a", "example.com/a"},
 		{"workspace by path", filepath.Join(workspace, "b"), "example.com/a", "example.com/a"},
 		{"vendor", vendored, ".", "example.com/v"},
@@ -306,8 +311,18 @@ func TestToolchainErrors(t *testing.T) {
 		t.Errorf("with an unknown go: %v", err)
 	}
 	o.Env = append(os.Environ(), "GOFLAGS=-race")
-	if _, err := Kernel(t.Context(), o); err == nil || !strings.Contains(err.Error(), "GOFLAGS=-race=false") {
+	if _, err := Kernel(t.Context(), o); err == nil || !strings.Contains(err.Error(), "GOFLAGS: -race needs cgo") {
 		t.Errorf("with -race: %v", err)
+	}
+	o = options(t, dir, ".")
+	o.Flags = []string{"--overlay=x.json"}
+	if _, err := Kernel(t.Context(), o); err == nil || !strings.Contains(err.Error(), "--overlay=x.json gets in the way") {
+		t.Errorf("with -overlay: %v", err)
+	}
+	o = options(t, dir, ".")
+	o.Output = filepath.Join(dir, "none", "kernel")
+	if _, err := Kernel(t.Context(), o); err == nil || !strings.Contains(err.Error(), "there is no directory") {
+		t.Errorf("without output directory: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -344,6 +359,39 @@ func TestTest(t *testing.T) {
 	}
 }
 
+// Several cold builds at once do not get into each other's way.
+func TestConcurrentBuilds(t *testing.T) {
+	dir := module(t, "go.mod", "module example.com/h\n\ngo 1.26\n", "main.go", hello)
+	cache := t.TempDir()
+	errs := make(chan error)
+	for range 3 {
+		o := options(t, dir, ".")
+		o.Cache = cache
+		go func() {
+			_, err := Kernel(t.Context(), o)
+			errs <- err
+		}()
+	}
+	for range 3 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The kernel's own sources are built in, with what a build needs of them.
+func TestBuiltInSources(t *testing.T) {
+	names, hash, err := scanSource(kiln.Source())
+	if err != nil || len(hash) != 24 {
+		t.Fatalf("hash %q, %v", hash, err)
+	}
+	for _, want := range []string{"go.mod", "go.sum", "abi/abi.go", "kernel/metal/doc.go"} {
+		if !slices.Contains(names, want) {
+			t.Errorf("%s is not built in", want)
+		}
+	}
+}
+
 // A warm build writes nothing to the cache, and another kernel source does not
 // disturb the first one's.
 func TestSourcesAreUnpackedOnce(t *testing.T) {
@@ -365,11 +413,23 @@ func TestSourcesAreUnpackedOnce(t *testing.T) {
 	if len(unpacked) > 0 {
 		t.Errorf("tests were unpacked: %q", unpacked)
 	}
+	// What was not used for long goes when something new is made.
+	old := filepath.Join(cache, "kernel", "old")
+	if err := os.Mkdir(old, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	long := time.Now().Add(-2 * keepUnused)
+	if err := os.Chtimes(old, long, long); err != nil {
+		t.Fatal(err)
+	}
 	// A cache that was partly deleted is repaired.
 	if err := os.RemoveAll(filepath.Join(cache, "third_party")); err != nil {
 		t.Fatal(err)
 	}
 	mustBuild(t, o)
+	if isDir(old) {
+		t.Error("an old directory is still there")
+	}
 
 	broken := fstest.MapFS{"go.mod": {Data: []byte("module kiln\n\ngo 1.26\n")}, "kernel/k.go": {Data: []byte("package kernel\n\nimport _ \"example.org/nowhere\"\n")}, "abi/a.go": {Data: []byte("package abi\n")}}
 	o.Source = broken

@@ -34,10 +34,15 @@ func mergeFlags(o *Options, goflags string) (*buildFlags, error) {
 	if err != nil {
 		return nil, fmt.Errorf("GOFLAGS: %w", err)
 	}
+	if err := checkFlags("the build flags", o.Flags); err != nil {
+		return nil, err
+	}
+	if err := checkFlags("GOFLAGS", env); err != nil {
+		return nil, err
+	}
 	tags, ldflags := o.Tags, o.Ldflags
 	for _, f := range env {
-		name, value, _ := strings.Cut(f, "=")
-		switch "-" + strings.TrimLeft(name, "-") {
+		switch name, value := flagName(f); name {
 		case "-tags":
 			if len(tags) == 0 {
 				tags = strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' })
@@ -46,10 +51,6 @@ func mergeFlags(o *Options, goflags string) (*buildFlags, error) {
 			if ldflags == "" {
 				ldflags = value
 			}
-		case "-race", "-msan", "-asan":
-			if value != "false" {
-				return nil, fmt.Errorf("GOFLAGS has %s, which needs cgo and cannot work in a kernel: build with GOFLAGS=%s=false", f, name)
-			}
 		}
 	}
 	b := &buildFlags{tags: strings.Join(append([]string{Tag}, tags...), ","), layout: linkFlags}
@@ -57,6 +58,28 @@ func mergeFlags(o *Options, goflags string) (*buildFlags, error) {
 		b.others = append(b.others, "-trimpath")
 	}
 	return b, b.setLdflags(ldflags)
+}
+
+// flagName splits a flag, whose name may start with one or two dashes.
+func flagName(flag string) (name, value string) {
+	name, value, _ = strings.Cut(flag, "=")
+	return "-" + strings.TrimLeft(name, "-"), value
+}
+
+// checkFlags refuses flags that cannot work. Where they were found is for the
+// message.
+func checkFlags(where string, flags []string) error {
+	for _, f := range flags {
+		switch name, value := flagName(f); name {
+		case "-race", "-msan", "-asan":
+			if value != "false" {
+				return fmt.Errorf("%s: %s needs cgo, which cannot work in a kernel: leave it out", where, f)
+			}
+		case "-overlay", "-buildmode":
+			return fmt.Errorf("%s: %s gets in the way of kiln, which sets it itself: leave it out", where, f)
+		}
+	}
+	return nil
 }
 
 // setLdflags takes the user's linker flags apart. The symbol table is needed

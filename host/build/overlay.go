@@ -17,9 +17,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -31,7 +29,7 @@ import (
 const startPackage = "kiln/kernel/start"
 
 // overlay collects replacements: the path where cmd/go looks, and the file
-// that it gets.
+// that it gets. An empty one deletes the path, and what is beneath it.
 type overlay struct {
 	cache   string
 	goroot  string
@@ -135,27 +133,10 @@ func (o *overlay) hideOwn(ctx context.Context, t *toolchain) error {
 		if path != "kiln" {
 			continue
 		}
-		for _, name := range []string{"abi", "kernel"} {
-			if err := o.hide(filepath.Join(dir, name)); err != nil {
-				return err
-			}
-		}
+		o.replace[filepath.Join(dir, "abi")] = ""
+		o.replace[filepath.Join(dir, "kernel")] = ""
 	}
 	return nil
-}
-
-// hide hides the files beneath dir, if there is such a directory.
-func (o *overlay) hide(dir string) error {
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() {
-			o.replace[path] = ""
-		}
-		return err
-	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
 }
 
 // write writes the overlay as the file that cmd/go reads.

@@ -34,7 +34,7 @@ func partsFor(g *program, test bool) parts {
 // directories, each of which makes one system call or, in a few cases, uses
 // another one of them. internal/syscall/unix has some of the same names.
 var fileFunctions = []string{
-	"Acct", "Chdir", "Chroot", "Fchdir", "Fchownat", "Fstatat", "Getcwd", "Getdents", "Getxattr", "InotifyAddWatch",
+	"Acct", "Chdir", "Chroot", "Exec", "Fchdir", "Fchownat", "Fstatat", "Getcwd", "Getdents", "Getxattr", "InotifyAddWatch",
 	"Linkat", "Listxattr", "Mkdirat", "Mknodat", "Mount", "Openat", "PivotRoot", "Readlinkat", "Removexattr", "Renameat",
 	"Setxattr", "Statfs", "Symlinkat", "Truncate", "Unlinkat", "Unmount", "Utime", "faccessat", "faccessat2", "fchmodat",
 	"fchmodat2", "forkExec", "fstatat", "futimesat", "linkat", "mount", "openat", "readlinkat", "symlinkat", "unlinkat",

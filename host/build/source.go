@@ -7,19 +7,17 @@ package build
 //
 // The sources are unpacked into the user's cache directory:
 //
-//	source/HASH/                       the module as it is embedded, without tests
 //	third_party/HASH/PATH/             packages of other modules, rewritten
 //	kernel/HASH-go1.N/{abi,kernel}/    the kernel's packages, rewritten
 //	kernel/HASH-go1.N/third_party      link to the packages that they import
 //
 // Directories appear by rename, complete, and never change: their names are
-// hashes of what they are made from. If the last one is there, nothing is
-// written and no go command runs.
+// hashes of what they are made from. If they are there, nothing is written and
+// no go command runs.
 
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"io/fs"
@@ -36,11 +34,11 @@ func kernelSources(ctx context.Context, source fs.FS, cache string, t *toolchain
 		return "", fmt.Errorf("reading the kernel's sources: %w", err)
 	}
 	dir := filepath.Join(cache, "kernel", fmt.Sprintf("%s-go1.%d", hash, t.release))
-	if _, err := os.Stat(filepath.Join(dir, thirdPartyLink)); err == nil {
+	if use(dir) && use(filepath.Join(dir, thirdPartyLink)) {
 		return dir, nil
 	}
 	p := &preparation{source: source, names: names, cache: cache, tools: t, progress: progress}
-	if err := p.prepare(ctx, hash, dir); err != nil {
+	if err := p.prepare(ctx, dir); err != nil {
 		return "", fmt.Errorf("preparing the kernel's sources: %w", err)
 	}
 	return dir, nil
@@ -74,8 +72,6 @@ func scanSource(source fs.FS) (names []string, hash string, err error) {
 	return names, shortHash(h.Sum(nil)), err
 }
 
-func shortHash(sum []byte) string { return hex.EncodeToString(sum[:12]) }
-
 // preparation is the cold case of kernelSources.
 type preparation struct {
 	source   fs.FS
@@ -85,21 +81,15 @@ type preparation struct {
 	progress io.Writer
 }
 
-func (p *preparation) prepare(ctx context.Context, hash, dir string) error {
-	module := filepath.Join(p.cache, "source", hash)
-	if err := makeDir(module, p.extract); err != nil {
-		return err
-	}
-	pkgs, err := listThirdParty(ctx, p.tools, module, p.progress)
+func (p *preparation) prepare(ctx context.Context, dir string) error {
+	prune(p.cache)
+	pkgs, err := p.listThirdParty(ctx)
 	if err != nil {
 		return err
 	}
 	r := newRewriter(pkgs)
 	third := filepath.Join(p.cache, "third_party", thirdPartyHash(p.source, pkgs, p.tools.release))
 	if err := makeDir(third, func(tmp string) error { return copyThirdParty(tmp, pkgs, r) }); err != nil {
-		return err
-	}
-	if err := os.RemoveAll(dir); err != nil { // its third_party was deleted
 		return err
 	}
 	return makeDir(dir, func(tmp string) error {
@@ -110,7 +100,24 @@ func (p *preparation) prepare(ctx context.Context, hash, dir string) error {
 	})
 }
 
-// extract writes the module as it is embedded.
+// listThirdParty lists what the kernel imports from other modules. For that
+// the module is unpacked as it is embedded.
+func (p *preparation) listThirdParty(ctx context.Context) ([]*thirdPackage, error) {
+	parent := filepath.Join(p.cache, "source")
+	if err := os.MkdirAll(parent, 0o777); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(parent, "")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	if err := p.extract(dir); err != nil {
+		return nil, err
+	}
+	return listThirdParty(ctx, p.tools, dir, p.progress)
+}
+
 func (p *preparation) extract(dir string) error {
 	for _, name := range p.names {
 		data, err := fs.ReadFile(p.source, name)
@@ -147,36 +154,6 @@ func (p *preparation) rewrite(dir string, r *rewriter) error {
 // isPackageFile says whether a file of the module belongs to a package (the
 // others are go.mod and go.sum).
 func isPackageFile(name string) bool { return strings.Contains(name, "/") }
-
-// makeDir makes a directory with what fill writes, by rename. If it is there
-// already, or another process makes it meanwhile, that one is taken.
-func makeDir(dir string, fill func(tmp string) error) error {
-	if _, err := os.Stat(dir); err == nil {
-		return nil
-	}
-	parent := filepath.Dir(dir)
-	if err := os.MkdirAll(parent, 0o777); err != nil {
-		return err
-	}
-	tmp, err := os.MkdirTemp(parent, ".new-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(tmp)
-	if err := os.Chmod(tmp, 0o755); err != nil {
-		return err
-	}
-	if err := fill(tmp); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, dir); err != nil {
-		if _, statErr := os.Stat(dir); statErr == nil {
-			return nil
-		}
-		return err
-	}
-	return nil
-}
 
 // writeFile writes a file and the directories above it.
 func writeFile(name string, data []byte) error {

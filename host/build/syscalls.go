@@ -33,8 +33,8 @@ package build
 //     through internal/runtime/syscall/linux;
 //   - syscall.rawSyscallNoError: getpid, getppid, gettid, getuid, geteuid,
 //     getgid, getegid, umask; and SyscallNoError and RawSyscallNoError of
-//     golang.org/x/sys/unix, which that package uses for the same calls and
-//     for setfsuid, setfsgid, getpgrp, sync and times;
+//     golang.org/x/sys/unix: the same, sync, getresuid, getresgid (with
+//     pointers, which may lie in the stack) and exit_group;
 //   - syscall.gettimeofday and the clock functions of package time, through
 //     the vDSO where metal offers one;
 //   - syscall.AllThreadsSyscall and AllThreadsSyscall6 (setuid, setgid,

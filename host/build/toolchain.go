@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // knownReleases are the Go releases whose syscall package and linker this
@@ -103,6 +104,8 @@ func (t *toolchain) run(ctx context.Context, progress io.Writer, args ...string)
 	cmd := exec.CommandContext(ctx, t.command, args...)
 	cmd.Dir, cmd.Env = t.dir, t.env
 	cmd.Stdout, cmd.Stderr = &out, errs
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it cleans up after itself
+	cmd.WaitDelay = 5 * time.Second
 	err := cmd.Run()
 	if ctx.Err() != nil {
 		return nil, ctx.Err()

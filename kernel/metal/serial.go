@@ -8,6 +8,7 @@ import "kiln/abi"
 const (
 	uartData   = 0
 	uartIER    = 1
+	uartFCR    = 2
 	uartLSR    = 5
 	uartScr    = 7
 	uartTxIdle = 0x20
@@ -40,6 +41,7 @@ func initSerial() {
 		serial.errPort = abi.PortError
 	}
 	Out8(abi.PortConsole+uartIER, 0)
+	Out8(abi.PortConsole+uartFCR, 0x07) // FIFOs on; input comes once the host knows that the guest is up
 }
 
 func putByte(port uint16, b byte) {
@@ -129,24 +131,30 @@ func controlInterrupt() {
 }
 
 func controlLine() {
-	const word = abi.MsgSignal + " "
-	if serial.n <= len(word) {
-		return
+	if n, ok := controlNumber(abi.MsgSignal); ok && n > 0 && n < numSignal {
+		sendProcessSignal(n)
+	}
+	if n, ok := controlNumber(abi.MsgEOF); ok {
+		inputEnds(n)
+	}
+}
+
+// controlNumber returns N of the line "word N".
+func controlNumber(word string) (n uintptr, ok bool) {
+	if serial.n < len(word)+2 || serial.line[len(word)] != ' ' {
+		return 0, false
 	}
 	for i := 0; i < len(word); i++ {
 		if serial.line[i] != word[i] {
-			return
+			return 0, false
 		}
 	}
-	n := uintptr(0)
-	for i := len(word); i < serial.n; i++ {
+	for i := len(word) + 1; i < serial.n; i++ {
 		d := serial.line[i] - '0'
 		if d > 9 {
-			return
+			return 0, false
 		}
 		n = n*10 + uintptr(d)
 	}
-	if n > 0 && n < numSignal {
-		sendProcessSignal(n)
-	}
+	return n, true
 }

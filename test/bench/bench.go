@@ -14,6 +14,7 @@ type Bench struct {
 	guests []Guest
 	runs   int
 	quick  bool
+	tscKHz int
 	log    io.Writer
 }
 

@@ -62,7 +62,7 @@ func probeStream(c net.Conn) error {
 // at once), and every pending interval if some are.
 const (
 	pollInterval    = time.Millisecond
-	pendingInterval = 10 * time.Millisecond
+	pendingInterval = 20 * time.Millisecond
 	attemptTimeout  = time.Second
 )
 

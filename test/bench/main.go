@@ -132,7 +132,7 @@ func newBench(o options, dir string, log io.Writer) (*Bench, error) {
 		&trimmedGuest{builder: build, store: store, tscKHz: o.tscKHz, accel: o.accel},
 		&debianGuest{builder: build, store: store, tscKHz: o.tscKHz},
 	}
-	b := &Bench{builder: build, vmm: Hypervisor{Path: qemu, Accel: o.accel}, runs: o.runs, quick: o.quick, log: log}
+	b := &Bench{builder: build, vmm: Hypervisor{Path: qemu, Accel: o.accel}, runs: o.runs, quick: o.quick, tscKHz: o.tscKHz, log: log}
 	for _, key := range o.guests {
 		i := slices.IndexFunc(all, func(g Guest) bool { return g.Key() == key })
 		if i < 0 {

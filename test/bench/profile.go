@@ -13,6 +13,8 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strings"
+	"time"
 )
 
 // traceOption has Kiln's kernel print its boot trace.
@@ -80,11 +82,20 @@ func probeFor(p Program) probe {
 	return probeHTTP
 }
 
+// A machine counts as off, too, when it has executed nothing for this long:
+// not every guest can switch a machine off that has neither ACPI nor an exit
+// device.
+const haltedAfter = time.Second
+
+// countedTSC is the TSC's frequency in kHz under -icount shift=0.
+const countedTSC = 1_000_000
+
 // profileCount boots with counted instructions and prints the count when each
 // line came, and at the end: the first answer, or the machine's power off.
 func (b *Bench) profileCount(ctx context.Context, out io.Writer, g Guest, p Program, s Spec) error {
 	socket := filepath.Join(b.dir, "qmp")
 	s.Count = true
+	s.Append = strings.Replace(s.Append, tscOption(b.tscKHz), tscOption(countedTSC), 1)
 	s.Extra = []string{"-qmp", "unix:" + socket + ",server=on,wait=off"}
 	m, err := b.vmm.Start(ctx, s)
 	if err != nil {
@@ -101,10 +112,15 @@ func (b *Bench) profileCount(ctx context.Context, out io.Writer, g Guest, p Prog
 		end = firstAnswer(ctx, m, probeFor(p))
 	}
 	fmt.Fprintf(out, "%s on %s: millions of instructions executed (at a line: up to a millisecond's worth too many)\n", p.Name, g.Name())
+	var last uint64
+	moved := time.Now()
 	for shown, ended := 0, false; ; {
 		n, err := q.Instructions()
 		if err != nil {
 			return m.failure("was lost: " + err.Error())
+		}
+		if n != last {
+			last, moved = n, time.Now()
 		}
 		lines := m.Lines()
 		for _, l := range lines[shown:] {
@@ -112,12 +128,14 @@ func (b *Bench) profileCount(ctx context.Context, out io.Writer, g Guest, p Prog
 		}
 		shown = len(lines)
 		if ended {
-			fmt.Fprintf(out, "%12.3f  (end)\n", float64(n)/1e6)
-			return nil
+			blocks, err := q.Blocks()
+			fmt.Fprintf(out, "%12.3f  (end; QEMU translated %d blocks of code)\n", float64(n)/1e6, blocks)
+			return err
 		}
 		if ended, err = end(); err != nil {
 			return err
 		}
+		ended = ended || time.Since(moved) > haltedAfter && !p.Net
 	}
 }
 

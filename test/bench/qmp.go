@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"os/exec"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -31,7 +32,7 @@ func dialQMP(ctx context.Context, path string) (*qmp, error) {
 		c, err := d.DialContext(ctx, "unix", path)
 		if err == nil {
 			q := &qmp{c, json.NewDecoder(c)}
-			return q, q.execute("qmp_capabilities", nil)
+			return q, q.execute("qmp_capabilities", nil, nil)
 		}
 		select {
 		case <-ctx.Done():
@@ -41,11 +42,14 @@ func dialQMP(ctx context.Context, path string) (*qmp, error) {
 	}
 }
 
-// execute runs a command without arguments and decodes what it returns, if
-// result is not nil.
-func (q *qmp) execute(command string, result any) error {
+// execute runs a command and decodes what it returns, if result is not nil.
+func (q *qmp) execute(command string, arguments map[string]string, result any) error {
 	q.conn.SetDeadline(time.Now().Add(10 * time.Second))
-	if _, err := fmt.Fprintf(q.conn, `{"execute": %q}`, command); err != nil {
+	m := map[string]any{"execute": command}
+	if arguments != nil {
+		m["arguments"] = arguments
+	}
+	if err := json.NewEncoder(q.conn).Encode(m); err != nil {
 		return err
 	}
 	for {
@@ -68,15 +72,30 @@ func (q *qmp) execute(command string, result any) error {
 // together. QEMU counts them if it runs with -icount.
 func (q *qmp) Instructions() (uint64, error) {
 	var r struct{ Icount uint64 }
-	err := q.execute("query-replay", &r)
+	err := q.execute("query-replay", nil, &r)
 	return r.Icount, err
+}
+
+// Blocks returns how many blocks of guest code QEMU has translated. The human
+// monitor alone tells it.
+func (q *qmp) Blocks() (int, error) {
+	var text string
+	if err := q.execute("human-monitor-command", map[string]string{"command-line": "info jit"}, &text); err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(text) {
+		if n, ok := strings.CutPrefix(line, "TB count"); ok {
+			return strconv.Atoi(strings.TrimSpace(n))
+		}
+	}
+	return 0, errors.New("QEMU's \"info jit\" tells no TB count")
 }
 
 // Off reports whether the guest has switched the machine off, if QEMU runs
 // with -no-shutdown.
 func (q *qmp) Off() (bool, error) {
 	var r struct{ Status string }
-	err := q.execute("query-status", &r)
+	err := q.execute("query-status", nil, &r)
 	return r.Status == "shutdown", err
 }
 

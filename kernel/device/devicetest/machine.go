@@ -319,6 +319,11 @@ func (i *Interrupt) Count() int { return int(i.count.Load()) }
 // Wait implements device.Interrupt.
 func (i *Interrupt) Wait() error {
 	select {
+	case <-i.closed:
+		return device.ErrClosed
+	default:
+	}
+	select {
 	case <-i.raised:
 		return nil
 	case <-i.closed:

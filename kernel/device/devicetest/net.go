@@ -160,7 +160,7 @@ func (d *Net) send(pair int, h NetHeader, frame []byte) bool {
 		c, ok := rx.Pop()
 		if !ok {
 			if count > 0 {
-				d.m.Fault("the receive queue has run dry within a frame; the model needs more room")
+				rx.fault("the receive queue has run dry within a frame; the model needs more room")
 			}
 			return false
 		}
@@ -172,7 +172,7 @@ func (d *Net) send(pair int, h NetHeader, frame []byte) bool {
 		}
 		k := copy(b[n:], rest)
 		rest = rest[k:]
-		rx.PutUsed(first+count, uint32(c.Head), uint32(n+k))
+		rx.putUsed(first+count, uint32(c.Head), uint32(n+k))
 		delete(rx.held, c.Head)
 		count++
 		if len(rest) == 0 || !d.Negotiated(NetMergeable) {

@@ -24,6 +24,7 @@ type Ring struct {
 	usedIdx   uint16 // chains returned, shown or not
 	shown     uint16 // used.idx
 	signalled uint16 // usedIdx when it was last decided about an interrupt
+	hostile   bool   // the device has broken the protocol itself
 	chain     Chain  // of the last Pop
 	held      map[uint16]bool
 }
@@ -55,7 +56,7 @@ func (r *Ring) Pending() int {
 	}
 	n := metal.Load16(r.availBytes(), 2) - r.lastAvail
 	if int(n) > r.size {
-		r.v.m.Fault("queue %d: avail.idx is %d ahead with %d descriptors", r.index, n, r.size)
+		r.fault("queue %d: avail.idx is %d ahead with %d descriptors", r.index, n, r.size)
 		return 0
 	}
 	return int(n)
@@ -69,7 +70,7 @@ func (r *Ring) Pop() (*Chain, bool) {
 	head := le.Uint16(r.availBytes()[4+2*(int(r.lastAvail)%r.size):])
 	r.lastAvail++
 	if r.held[head] {
-		r.v.m.Fault("queue %d: descriptor %d is made available twice", r.index, head)
+		r.fault("queue %d: descriptor %d is made available twice", r.index, head)
 	}
 	r.held[head] = true
 	c := &r.chain
@@ -78,21 +79,21 @@ func (r *Ring) Pop() (*Chain, bool) {
 	i := head
 	for n := 0; ; n++ {
 		if int(i) >= r.size || n >= r.size {
-			r.v.m.Fault("queue %d: the chain of descriptor %d is bad at %d", r.index, head, i)
+			r.fault("queue %d: the chain of descriptor %d is bad at %d", r.index, head, i)
 			return nil, false
 		}
 		d := table[16*int(i):]
 		addr, size, flags := le.Uint64(d), int(le.Uint32(d[8:])), le.Uint16(d[12:])
 		b := r.v.m.At(addr, size)
 		if b == nil || size == 0 {
-			r.v.m.Fault("queue %d: descriptor %d is for %d bytes at %#x", r.index, i, size, addr)
+			r.fault("queue %d: descriptor %d is for %d bytes at %#x", r.index, i, size, addr)
 			return nil, false
 		}
 		switch {
 		case flags&2 != 0:
 			c.Into = append(c.Into, b)
 		case len(c.Into) > 0:
-			r.v.m.Fault("queue %d: the chain of descriptor %d has a buffer to read after one to write", r.index, head)
+			r.fault("queue %d: the chain of descriptor %d has a buffer to read after one to write", r.index, head)
 		default:
 			c.Read = append(c.Read, b)
 		}
@@ -107,7 +108,7 @@ func (r *Ring) Pop() (*Chain, bool) {
 // Flush.
 func (r *Ring) Push(head uint16, n uint32) {
 	delete(r.held, head)
-	r.PutUsed(r.usedIdx, uint32(head), n)
+	r.putUsed(r.usedIdx, uint32(head), n)
 	r.usedIdx++
 }
 
@@ -118,7 +119,7 @@ func (r *Ring) Flush() {
 	if r.usedIdx == old {
 		return
 	}
-	r.SetUsedIdx(r.usedIdx)
+	r.show(r.usedIdx)
 	metal.Fence()
 	if r.eventIdx() {
 		event := metal.Load16(r.availBytes(), 4+2*r.size)
@@ -150,17 +151,35 @@ func (r *Ring) WantNotify(on bool) {
 	metal.Fence()
 }
 
-// PutUsed writes an entry of the used ring as it is told.
-func (r *Ring) PutUsed(at uint16, id, n uint32) {
+// fault reports a fault of the driver. What it does with a device that breaks
+// the protocol proves nothing.
+func (r *Ring) fault(format string, args ...any) {
+	if !r.hostile {
+		r.v.m.Fault(format, args...)
+	}
+}
+
+func (r *Ring) putUsed(at uint16, id, n uint32) {
 	e := r.usedBytes()[4+8*(int(at)%r.size):]
 	le.PutUint32(e, id)
 	le.PutUint32(e[4:], n)
 }
 
-// SetUsedIdx writes used.idx as it is told.
-func (r *Ring) SetUsedIdx(idx uint16) {
+func (r *Ring) show(idx uint16) {
 	r.shown = idx
 	metal.Store16(r.usedBytes(), 2, idx)
+}
+
+// PutUsed writes an entry of the used ring as it is told.
+func (r *Ring) PutUsed(at uint16, id, n uint32) {
+	r.hostile = true
+	r.putUsed(at, id, n)
+}
+
+// SetUsedIdx writes used.idx as it is told.
+func (r *Ring) SetUsedIdx(idx uint16) {
+	r.hostile = true
+	r.show(idx)
 }
 
 // UsedIdx is the index of the next entry of the used ring.
@@ -169,6 +188,7 @@ func (r *Ring) UsedIdx() uint16 { return r.usedIdx }
 // Scribble overwrites a byte of the queue's own memory (descriptors, available
 // ring, used ring, one after the other), as a hostile device may.
 func (r *Ring) Scribble(at int, v byte) {
+	r.hostile = true
 	for _, b := range [][]byte{r.descBytes(), r.availBytes(), r.usedBytes()} {
 		if at < len(b) {
 			b[at] = v

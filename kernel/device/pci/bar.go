@@ -38,6 +38,9 @@ func (f *Function) BAR(i int) (BAR, error) {
 	if i < 0 || i >= barCount || f.header != 0 {
 		return BAR{}, f.barError(i, "does not exist")
 	}
+	if f.isSecondHalf(i) {
+		return BAR{}, f.barError(i, "belongs to the one before it")
+	}
 	off := uint16(regBAR + 4*i)
 	low := f.Read32(off)
 	b := BAR{index: i, wide: low&barType == bar64}
@@ -65,6 +68,19 @@ func (f *Function) BAR(i int) (BAR, error) {
 		return BAR{}, f.barError(i, "has no window of memory")
 	}
 	return b, nil
+}
+
+// isSecondHalf reports whether register i has the upper half of an address.
+func (f *Function) isSecondHalf(i int) bool {
+	for j := 0; j < i; j++ {
+		if f.Read32(uint16(regBAR+4*j))&(barPorts|barType) == bar64 {
+			j++
+			if j == i {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // withoutMemory runs do while the function does not decode memory.

@@ -57,10 +57,22 @@ func New(p Ports, base uint16, i device.Interrupt) *Driver {
 	d.out(regFIFO, fifoOn)
 	d.out(regModem, modemDTR|modemRTS)
 	if i != nil {
-		d.out(regModem, modemDTR|modemRTS|modemOut2)
-		d.out(regInterrupts, interruptReceived)
+		d.Listen(i)
 	}
 	return d
+}
+
+// Attach takes a port over that is set up already, with its FIFOs on, and that
+// may hold input, which New would throw away. It can be written; Listen lets it
+// be read.
+func Attach(p Ports, base uint16) *Driver { return &Driver{ports: p, base: base} }
+
+// Listen lets Read wait for i, which has to be that of the port's line. It is
+// called before the first Read.
+func (d *Driver) Listen(i device.Interrupt) {
+	d.interrupt = i
+	d.out(regModem, modemDTR|modemRTS|modemOut2)
+	d.out(regInterrupts, interruptReceived)
 }
 
 func (d *Driver) in(reg uint16) uint8     { return d.ports.In8(d.base + reg) }

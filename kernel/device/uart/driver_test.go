@@ -34,7 +34,7 @@ func TestLines(t *testing.T) {
 }
 
 func TestWrite(t *testing.T) {
-	for _, slow := range []int{0, 1, 1000} {
+	for _, slow := range []int{0, 1, 280} {
 		m := devicetest.NewUART(uart.COM1, nil)
 		m.Slow = slow
 		d := uart.New(m, uart.COM1, nil)

@@ -51,7 +51,7 @@ func (s *Store) fetchDebian(ctx context.Context, out string) error {
 	if err != nil {
 		return err
 	}
-	if err := extractVmlinux(ctx, filepath.Join(out, "vmlinux"), bz); err != nil {
+	if err := s.extractVmlinux(ctx, filepath.Join(out, "vmlinux"), bz); err != nil {
 		return err
 	}
 	for _, m := range debianModules {

@@ -55,7 +55,7 @@ func payload(bz []byte) ([]byte, error) {
 }
 
 // extractVmlinux writes the ELF kernel of the bzImage src to dst.
-func extractVmlinux(ctx context.Context, dst, src string) error {
+func (s *Store) extractVmlinux(ctx context.Context, dst, src string) error {
 	bz, err := os.ReadFile(src)
 	if err != nil {
 		return err
@@ -74,7 +74,7 @@ func extractVmlinux(ctx context.Context, dst, src string) error {
 		}
 		defer out.Close()
 		c := exec.CommandContext(ctx, d.command[0], d.command[1:]...)
-		c.Stdin, c.Stdout, c.Stderr = bytes.NewReader(p), out, os.Stderr
+		c.Stdin, c.Stdout, c.Stderr = bytes.NewReader(p), out, s.Log
 		if err := c.Run(); err != nil {
 			return fmt.Errorf("unpacking %s with %s: %w", src, d.command[0], err)
 		}

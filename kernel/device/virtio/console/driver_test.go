@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"kiln/kernel/device"
 	"kiln/kernel/device/devicetest"
@@ -136,7 +137,6 @@ func FuzzConsole(f *testing.F) {
 		for len(b) >= 2 {
 			op, v := b[0], b[1]
 			b = b[2:]
-			ready := false
 			dev.Do(func() {
 				r := dev.Ring(0)
 				switch op % 4 {
@@ -144,31 +144,40 @@ func FuzzConsole(f *testing.F) {
 					if c, ok := r.Pop(); ok {
 						r.Push(c.Head, uint32(v)<<(op>>4))
 						r.Flush()
-						ready = v > 0
 					}
 				case 1:
 					r.PutUsed(r.UsedIdx(), uint32(v), uint32(op))
 				case 2:
 					r.SetUsedIdx(r.UsedIdx() + uint16(v))
-					ready = v > 0
 				case 3:
 					dev.RaiseQueue(0)
 				}
 			})
-			if !ready {
-				continue
-			}
-			p := make([]byte, int(op)+1)
-			n, err := d.Read(p)
-			if n > len(p) || err == nil && n == 0 {
-				t.Fatalf("Read of %d = %d, %v", len(p), n, err)
-			}
-			if err != nil {
-				if !errors.Is(err, virtio.ErrBroken) {
-					t.Fatalf("error %v", err)
+		}
+		// Whatever it was, Read ends: with input, with an error, or by Close.
+		done := make(chan bool)
+		go func() {
+			defer close(done)
+			for {
+				p := make([]byte, 5)
+				n, err := d.Read(p)
+				if n > len(p) || err == nil && n == 0 {
+					t.Errorf("Read of %d = %d, %v", len(p), n, err)
 				}
-				return
+				if err != nil {
+					if !errors.Is(err, virtio.ErrBroken) && !errors.Is(err, device.ErrClosed) {
+						t.Errorf("error %v", err)
+					}
+					return
+				}
 			}
+		}()
+		time.Sleep(50 * time.Microsecond)
+		d.Close()
+		select {
+		case <-done:
+		case <-time.After(10 * time.Second):
+			t.Fatal("the driver hangs")
 		}
 	})
 }

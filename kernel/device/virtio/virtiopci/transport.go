@@ -2,6 +2,7 @@ package virtiopci
 
 import (
 	"errors"
+	"io"
 
 	"kiln/kernel/device"
 	"kiln/kernel/device/pci"
@@ -26,7 +27,7 @@ type transport struct {
 
 	msix       *pci.MSIX
 	vectors    int                     // entries of the table in use
-	interrupts []device.Interrupt      // to close
+	interrupts []io.Closer             // of the entries, to close
 	shared     *virtio.SharedInterrupt // if the table is too small
 }
 
@@ -107,6 +108,7 @@ func (t *transport) connect(reg uint32) (device.Interrupt, error) {
 		i, err = t.share(reg == regConfigVector)
 	} else if i, err = t.message(vector); err == nil {
 		t.vectors++
+		t.interrupts = append(t.interrupts, i)
 	}
 	if err != nil {
 		return nil, err
@@ -127,7 +129,6 @@ func (t *transport) message(vector int) (device.Interrupt, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.interrupts = append(t.interrupts, i)
 	t.msix.Set(vector, msg)
 	return i, nil
 }
@@ -141,6 +142,7 @@ func (t *transport) share(config bool) (device.Interrupt, error) {
 			return nil, err
 		}
 		t.shared = virtio.NewSharedInterrupt(i, func() bool { return true })
+		t.interrupts = append(t.interrupts, t.shared)
 	}
 	if config {
 		return t.shared.Config(), nil

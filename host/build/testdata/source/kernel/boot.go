@@ -22,9 +22,13 @@ type Part func(*System)
 func Files(*System) {}
 
 // Calls is the part with more system calls.
+//
+//go:noinline
 func Calls(...gosys.Group) Part { return func(*System) {} }
 
 // Network is the part for programs that use package net.
+//
+//go:noinline
 func Network(start func() error, devices func()) Part {
 	return func(*System) { start(); devices() }
 }
