@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"strings"
 	"syscall"
 
 	"kiln/kernel/fs"
@@ -40,6 +41,9 @@ func (s *System) makeRoot() {
 		{resolvConf, ""},
 	} {
 		s.root.Default(f.name, 0o644, f.data)
+	}
+	if len(s.manifest.Args) > 0 && strings.HasPrefix(s.manifest.Args[0], "/") {
+		s.root.Default(s.manifest.Args[0], 0o755, "") // os.Executable names it, so it should be there
 	}
 	s.root.DefaultDir("tmp", 0o1777)
 	s.root.DefaultDir("var/tmp", 0o1777)

@@ -154,7 +154,7 @@ func newBuilder(ctx context.Context, o Options) (*builder, error) {
 	if b.overlay, err = newOverlay(b.Cache, b.tools); err != nil {
 		return nil, err
 	}
-	b.tmp, err = os.MkdirTemp("", "kiln-build-")
+	b.tmp, err = workDir(b.Cache)
 	return b, err
 }
 

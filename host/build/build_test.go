@@ -158,7 +158,7 @@ func TestFlags(t *testing.T) {
 }
 
 func TestWaysToNameAProgram(t *testing.T) {
-	at := module(t, "go.mod", "module example.com/at\n\ngo 1.26\n", "x@v1/main.go", hello)
+	at := filepath.Join(module(t, "u@h/go.mod", "module example.com/at\n\ngo 1.26\n", "u@h/main.go", hello), "u@h")
 	single := module(t, "main.go", hello, "other.go", "package main\n\nconst x int = \"unused\"\n")
 	workspace := module(t, "go.work", "go 1.26\n\nuse ./a\nuse ./b\n",
 		"a/go.mod", "module example.com/a\n\ngo 1.26\n", "a/main.go", "package main\n\nimport \"example.com/b\"\n\nfunc main() { println(b.B) }\n",
@@ -173,7 +173,7 @@ func TestWaysToNameAProgram(t *testing.T) {
 	for _, c := range []struct{ name, dir, pkg, path string }{
 		{"file", single, "./main.go", "command-line-arguments"},
 		{"absolute file", t.TempDir(), filepath.Join(single, "main.go"), "command-line-arguments"},
-		{"absolute directory with @", at, filepath.Join(at, "x@v1"), "example.com/at/x@v1"},
+		{"absolute directory with @", at, at, "example.com/at"},
 		{"workspace", workspace, "./a", "example.com/a"},
 		{"workspace by path", filepath.Join(workspace, "b"), "example.com/a", "example.com/a"},
 		{"vendor", vendored, ".", "example.com/v"},
@@ -418,16 +418,22 @@ func TestSourcesAreUnpackedOnce(t *testing.T) {
 	if err := os.Mkdir(old, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	long := time.Now().Add(-2 * keepUnused)
-	if err := os.Chtimes(old, long, long); err != nil {
+	killed := filepath.Join(cache, "work", "killed")
+	if err := os.Mkdir(killed, 0o777); err != nil {
 		t.Fatal(err)
+	}
+	long := time.Now().Add(-2 * keepUnused)
+	for _, dir := range []string{old, killed} {
+		if err := os.Chtimes(dir, long, long); err != nil {
+			t.Fatal(err)
+		}
 	}
 	// A cache that was partly deleted is repaired.
 	if err := os.RemoveAll(filepath.Join(cache, "third_party")); err != nil {
 		t.Fatal(err)
 	}
 	mustBuild(t, o)
-	if isDir(old) {
+	if isDir(old) || isDir(killed) {
 		t.Error("an old directory is still there")
 	}
 

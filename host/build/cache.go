@@ -13,6 +13,7 @@ import (
 
 const (
 	keepUnused  = 5 * 24 * time.Hour // as the go command keeps what it builds
+	keepWork    = time.Hour          // no build takes that long
 	touchPeriod = time.Hour
 )
 
@@ -28,16 +29,33 @@ func use(dir string) bool {
 	return true
 }
 
-// prune removes what has not been used for long. What cannot be removed stays.
+// prune removes what has not been used for long.
 func prune(cache string) {
 	for _, kind := range []string{"source", "kernel", "third_party", "goroot", "generated"} {
-		entries, _ := os.ReadDir(filepath.Join(cache, kind))
-		for _, e := range entries {
-			if fi, err := e.Info(); err == nil && time.Since(fi.ModTime()) > keepUnused {
-				os.RemoveAll(filepath.Join(cache, kind, e.Name()))
-			}
+		removeOld(filepath.Join(cache, kind), keepUnused)
+	}
+}
+
+// removeOld removes the entries of dir that are older. What cannot be removed
+// stays.
+func removeOld(dir string, older time.Duration) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if fi, err := e.Info(); err == nil && time.Since(fi.ModTime()) > older {
+			os.RemoveAll(filepath.Join(dir, e.Name()))
 		}
 	}
+}
+
+// workDir makes a directory for one build. Those that builds have left behind
+// because they were killed are removed after a while.
+func workDir(cache string) (string, error) {
+	parent := filepath.Join(cache, "work")
+	if err := os.MkdirAll(parent, 0o777); err != nil {
+		return "", err
+	}
+	removeOld(parent, keepWork)
+	return os.MkdirTemp(parent, "")
 }
 
 // makeDir makes a directory with what fill writes, by rename. If it is there

@@ -9,17 +9,15 @@ import (
 	"testing"
 )
 
-// testCache is shared by the tests of one run.
+// testCache is shared by the tests of one run. It is made in the first test, so
+// that fuzzing, whose workers are killed, leaves none behind.
 var testCache string
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "kiln-build-test-")
-	if err != nil {
-		panic(err)
-	}
-	testCache = dir
 	code := m.Run()
-	os.RemoveAll(dir)
+	if testCache != "" {
+		os.RemoveAll(testCache)
+	}
 	os.Exit(code)
 }
 
@@ -29,6 +27,13 @@ func fixture() fs.FS { return os.DirFS("testdata/source") }
 // options builds a package of testdata, or of a directory that a test wrote.
 func options(t *testing.T, dir, pkg string) Options {
 	t.Helper()
+	if testCache == "" {
+		dir, err := os.MkdirTemp("", "kiln-build-test-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		testCache = dir
+	}
 	return Options{
 		Dir: dir, Package: pkg, Output: filepath.Join(t.TempDir(), "kernel"),
 		Cache: testCache, Source: fixture(),

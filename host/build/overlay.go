@@ -39,15 +39,23 @@ type overlay struct {
 // newOverlay returns an overlay with the hooked system calls.
 func newOverlay(cache string, t *toolchain) (*overlay, error) {
 	o := &overlay{cache, t.goroot, map[string]string{}}
-	original, err := os.ReadFile(o.std(hookedFile))
-	if err != nil {
-		return nil, fmt.Errorf("the Go toolchain %s has no sources: %w", t.version, err)
+	for _, f := range []struct {
+		name string
+		hook func(src []byte, version string) ([]byte, error)
+	}{{hookedFile, hookSyscalls}, {fcntlFile, hookFcntl}} {
+		original, err := os.ReadFile(o.std(f.name))
+		if err != nil {
+			return nil, fmt.Errorf("the Go toolchain %s has no sources: %w", t.version, err)
+		}
+		hooked, err := f.hook(original, t.version)
+		if err != nil {
+			return nil, err
+		}
+		if err := o.add(o.std(f.name), hooked); err != nil {
+			return nil, err
+		}
 	}
-	hooked, err := hookSyscalls(original, t.version)
-	if err != nil {
-		return nil, err
-	}
-	return o, o.add(o.std(hookedFile), hooked)
+	return o, nil
 }
 
 // std is the path of a file of the standard library.

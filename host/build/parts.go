@@ -39,6 +39,9 @@ var fileFunctions = []string{
 	"Setxattr", "Statfs", "Symlinkat", "Truncate", "Unlinkat", "Unmount", "Utime", "faccessat", "faccessat2", "fchmodat",
 	"fchmodat2", "forkExec", "fstatat", "futimesat", "linkat", "mount", "openat", "readlinkat", "symlinkat", "unlinkat",
 	"utimensat", "utimes",
+	// These take no path, but are answered by the same part of the kernel.
+	"Dup", "Dup2", "Dup3", "Fallocate", "Fchmod", "Fchown", "Fdatasync", "Flock", "Fstat", "Fsync", "Ftruncate", "Getgroups",
+	"Kill", "Nanosleep", "Pipe2", "Seek", "pread", "pwrite", "sendfile",
 }
 
 // opensFiles says whether a linked program can come to use a path.

@@ -323,7 +323,24 @@ func copyFileRange(c *Calls, a args) (uintptr, error) {
 	if out.Flags()&syscall.O_APPEND != 0 {
 		return 0, syscall.EBADF
 	}
+	if in.Inode() == out.Inode() && c.overlap(in, out, a) {
+		return 0, syscall.EINVAL
+	}
 	return c.transfer(in, out, a.p2, a.p4, a.a5)
+}
+
+// overlap reports whether the ranges of a copy within one file overlap.
+func (c *Calls) overlap(in, out *fs.File, a args) bool {
+	from, _ := in.Seek(0, 1)
+	to, _ := out.Seek(0, 1)
+	if a.p2 != nil {
+		from, _ = get[int64](a.p2)
+	}
+	if a.p4 != nil {
+		to, _ = get[int64](a.p4)
+	}
+	n := int64(min(a.a5, maxRW))
+	return from < to+n && to < from+n
 }
 
 // transfer is copyFile with offsets in the program's memory.

@@ -23,7 +23,6 @@ import (
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip/header"
-	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"kiln/kernel/device"
 )
@@ -59,14 +58,13 @@ type ackDelay struct {
 
 // keepAck decides about a TCP packet that is about to be sent on q: true means
 // that it is kept back.
-func (q *txQueue) keepAck(pkt *stack.PacketBuffer) bool {
-	ip := pkt.NetworkHeader().Slice()
-	tcp := header.TCP(pkt.TransportHeader().Slice())
+func (q *txQueue) keepAck(t *tcpPacket) bool {
+	ip, tcp := t.ip, t.tcp
 	key := flowKey(ip, tcp)
 	i := uint16(key>>32) & (ackFlows - 1)
 	f := &q.acks.flows[i]
 	ack, window := tcp.AckNumber(), tcp.WindowSize()
-	bare := tcp.Flags() == header.TCPFlagAck && pkt.Data().Size() == 0
+	bare := tcp.Flags() == header.TCPFlagAck && t.size == 0
 	if f.key != key {
 		q.sendKept(f)
 		f.key, f.answering, f.acks = key, false, 0
@@ -75,7 +73,7 @@ func (q *txQueue) keepAck(pkt *stack.PacketBuffer) bool {
 	}
 	fresh := ack - f.acked
 	if !bare {
-		if pkt.Data().Size() > 0 {
+		if t.size > 0 {
 			f.answering, f.acks = f.acks == 1 || f.answering && f.acks == 0, 0
 		}
 	} else if fresh != 0 {

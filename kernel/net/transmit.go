@@ -48,23 +48,22 @@ func (l *link) WritePacket(pkt *stack.PacketBuffer) tcpip.Error {
 	q.gather(pkt)
 	q.packets = q.packets[:0]
 	q.pieces = q.pieces[:0]
-	if pkt.TransportProtocolNumber == header.TCPProtocolNumber && q.keepAck(pkt) {
-		clear(q.data)
-		return nil
-	}
+	t, ok := q.parseTCP(pkt)
 	gso := &pkt.GSOOptions
 	tso := l.offloads.TSO4
-	if gso.Type == stack.GSOTCPv6 {
+	if t.v6 {
 		tso = l.offloads.TSO6
 	}
-	size := pkt.Data().Size()
 	switch {
-	case gso.Type == stack.GSONone:
+	case ok && q.keepAck(&t):
+		clear(q.data)
+		return nil
+	case !ok || gso.Type == stack.GSONone:
 		q.packets = append(q.packets, device.Packet{Data: q.data})
-	case size > int(gso.MSS) && !tso:
-		q.split(pkt, l.offloads.TxChecksum)
+	case t.size > int(gso.MSS) && !tso:
+		q.split(&t, int(gso.MSS), l.offloads.TxChecksum)
 	default:
-		q.whole(pkt, l.offloads.TxChecksum)
+		q.whole(&t, int(gso.MSS), l.offloads.TxChecksum)
 	}
 	_, err := l.dev.Transmit(i, q.packets)
 	clear(q.data)
@@ -107,42 +106,74 @@ func (q *txQueue) gather(pkt *stack.PacketBuffer) {
 	}
 }
 
+// tcpPacket is a TCP packet to send: its headers, in place, and the length of
+// its payload.
+type tcpPacket struct {
+	ip   []byte
+	tcp  header.TCP
+	size int
+	v6   bool
+}
+
+// parseTCP finds the headers of a TCP packet in q.data. They lie in the first
+// piece, where the stack has pushed them; the stack's own way to find each of
+// them costs more than all that is done with them here. IPv6 extension
+// headers, which the stack sends with TCP only on request, are not parsed.
+func (q *txQueue) parseTCP(pkt *stack.PacketBuffer) (t tcpPacket, ok bool) {
+	if pkt.TransportProtocolNumber != header.TCPProtocolNumber || len(q.data) == 0 || len(q.data[0]) < etherLen+header.IPv4MinimumSize+header.TCPMinimumSize {
+		return t, false
+	}
+	b := q.data[0][etherLen:]
+	ipLen := int(b[0]&0xf) * 4
+	if b[0]>>4 == 6 {
+		t.v6, ipLen = true, header.IPv6MinimumSize
+		ok = b[6] == uint8(header.TCPProtocolNumber)
+	} else {
+		ok = b[9] == uint8(header.TCPProtocolNumber)
+	}
+	if !ok || len(b) < ipLen+header.TCPMinimumSize {
+		return t, false
+	}
+	tcpLen := int(header.TCP(b[ipLen:]).DataOffset())
+	if len(b) < ipLen+tcpLen {
+		return t, false
+	}
+	t.ip, t.tcp = b[:ipLen], header.TCP(b[ipLen:][:tcpLen])
+	t.size = pkt.Size() - etherLen - ipLen - tcpLen
+	return t, true
+}
+
 // whole sends a TCP packet of the GSO path as it is; the device splits it if
 // it is larger than a segment.
-func (q *txQueue) whole(pkt *stack.PacketBuffer, offload bool) {
+func (q *txQueue) whole(t *tcpPacket, mss int, offload bool) {
 	p := device.Packet{Data: q.data}
-	transport := etherLen + len(pkt.NetworkHeader().Slice())
-	tcp := header.TCP(pkt.TransportHeader().Slice())
-	switch {
-	case offload:
+	transport := etherLen + len(t.ip)
+	if offload {
 		p.ChecksumStart, p.ChecksumOffset = transport, header.TCPChecksumOffset
-	default:
+	} else {
 		// The field holds the pseudo-header's sum and is part of the sum.
-		tcp.SetChecksum(^checksum.Checksum(tcp, pkt.Data().Checksum()))
+		t.tcp.SetChecksum(^sumPieces(q.data[0][transport:], q.data[1:]))
 	}
-	if pkt.Data().Size() > int(pkt.GSOOptions.MSS) {
-		p.GSOSize, p.HeaderLen = int(pkt.GSOOptions.MSS), transport+len(tcp)
-		p.GSOv6 = pkt.GSOOptions.Type == stack.GSOTCPv6
+	if t.size > mss {
+		p.GSOSize, p.HeaderLen, p.GSOv6 = mss, transport+len(t.tcp), t.v6
 	}
 	q.packets = append(q.packets, p)
 }
 
 // split fills the batch with the segments of a TCP packet.
-func (q *txQueue) split(pkt *stack.PacketBuffer, offload bool) {
-	mss, size := int(pkt.GSOOptions.MSS), pkt.Data().Size()
-	ipLen := len(pkt.NetworkHeader().Slice())
-	hlen := etherLen + ipLen + len(pkt.TransportHeader().Slice())
-	count := (size + mss - 1) / mss
+func (q *txQueue) split(t *tcpPacket, mss int, offload bool) {
+	ipLen, v6 := len(t.ip), t.v6
+	hlen := etherLen + ipLen + len(t.tcp)
+	count := (t.size + mss - 1) / mss
 	if cap(q.headers) < count*maxHeaders {
 		q.headers = make([]byte, count*maxHeaders)
 	}
 	var first [maxHeaders]byte
 	rest := cutHeaders(first[:hlen], q.data)
-	v6 := pkt.GSOOptions.Type == stack.GSOTCPv6
 	for i := range count {
 		h := q.headers[i*maxHeaders:][:hlen:hlen]
 		copy(h, first[:hlen])
-		n := min(mss, size-i*mss)
+		n := min(mss, t.size-i*mss)
 		start := len(q.pieces)
 		q.pieces = append(q.pieces, h)
 		rest = q.take(rest, n)

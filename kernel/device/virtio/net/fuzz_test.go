@@ -82,6 +82,7 @@ func play(t *testing.T, r *rig, s script) {
 	sizes := make(chan int, 256)
 	go func() {
 		for n := range sizes {
+			n = min(n, 14+r.d.MTU())
 			if _, err := r.d.Transmit(0, []device.Packet{{Data: [][]byte{make([]byte, n)}}}); err != nil {
 				ended <- err
 				return

@@ -162,19 +162,37 @@ func TestHostileStructures(t *testing.T) {
 	})
 }
 
+// quiet does not blame the driver: with a device whose structures lie elsewhere
+// than the model thinks it cannot do right.
+type quiet struct{ testing.TB }
+
+func (quiet) Errorf(string, ...any) {}
+
+// FuzzOpen lets the device describe itself as the input says.
 func FuzzOpen(f *testing.F) {
 	f.Add([]byte{0x50, 9, 0x51, 0x60, 0x52, 20, 0x53, 1, 0x54, 4})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r := newRig(t, 2, 3)
+		r := newRig(quiet{t}, 2, 3)
 		for ; len(b) >= 2; b = b[2:] {
 			if off := int(b[0]); off < 0x10 || off >= 0x30 { // the windows are the bus's
 				r.dev.Function.Config[off] = b[1]
 			}
 		}
 		for _, found := range virtiopci.Probe(r.m, pci.Scan(r.bus), nil) {
-			if tr, err := found.Open(); err == nil && tr.Name() == "" {
-				t.Error("a transport without name")
+			tr, err := found.Open()
+			if err != nil {
+				continue
 			}
+			for q := range 3 {
+				if n := tr.QueueMax(q); n < 0 || n > 0xffff {
+					t.Errorf("queue %d has size %d", q, n)
+				}
+				if _, err := tr.EnableQueue(q, virtio.Ring{Size: 8}, true); err == nil {
+					tr.Notify(q)
+				}
+			}
+			tr.ConfigInterrupt()
+			tr.Close()
 		}
 	})
 }
