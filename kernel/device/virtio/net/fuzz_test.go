@@ -180,9 +180,7 @@ func checkFrame(t *testing.T, d *net.Driver, f *device.Frame) {
 		if len(b) > 70000 || cap(b) != len(b) {
 			t.Errorf("a piece of %d bytes with room for %d", len(b), cap(b))
 		}
-		for _, v := range b {
-			n += 1 + int(v)*0 // every byte is there to be read
-		}
+		n += copy(make([]byte, len(b)), b) // every byte is there to be read
 	}
 	o := d.Offloads()
 	if n < 14 || n > 14+4+65535 || f.GSOSize < 0 || f.GSOSize > 0 && !o.LargeRx || (f.Partial || f.ChecksumGood) && !o.RxChecksum {

@@ -1,0 +1,63 @@
+package net
+
+import (
+	"sync/atomic"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+)
+
+// clock is the stack's clock. The stack asks for the time some fifteen times
+// for a request and its answer, and each time costs more than all the rest of
+// what it is asked for; so the time stands still within an event. Whatever sets
+// the stack in motion moves it first: a batch of frames, a socket call, a
+// timer.
+type clock struct {
+	base time.Time
+	now  atomic.Pointer[reading]
+}
+
+// reading is a time. It is not changed once the clock shows it.
+type reading struct {
+	since time.Duration // since base
+	mono  tcpip.MonotonicTime
+}
+
+// clockStep is how fine the clock goes.
+const clockStep = 20 * time.Microsecond
+
+func newClock() *clock {
+	c := &clock{base: time.Now()}
+	c.now.Store(&reading{})
+	return c
+}
+
+// tick moves the clock. It never moves backwards.
+func (c *clock) tick() {
+	for {
+		old := c.now.Load()
+		since := time.Since(c.base)
+		if since < old.since+clockStep {
+			return
+		}
+		var zero tcpip.MonotonicTime
+		if c.now.CompareAndSwap(old, &reading{since, zero.Add(since)}) {
+			return
+		}
+	}
+}
+
+// Now implements tcpip.Clock.
+func (c *clock) Now() time.Time { return time.Now() }
+
+// NowMonotonic implements tcpip.Clock.
+func (c *clock) NowMonotonic() tcpip.MonotonicTime { return c.now.Load().mono }
+
+// AfterFunc implements tcpip.Clock. A timer that fires looks whether its time
+// has come, so the clock must not be behind it.
+func (c *clock) AfterFunc(d time.Duration, f func()) tcpip.Timer {
+	return tcpip.NewStdTimer(time.AfterFunc(d+clockStep, func() {
+		c.tick()
+		f()
+	}))
+}
