@@ -29,6 +29,7 @@ type node struct {
 	mode  uint32 // as in st_mode
 	mtime int64
 	link  string // target of a symbolic link
+	data  []byte // contents, where host is empty
 }
 
 // st_mode of Linux (inode(7)).
@@ -98,7 +99,19 @@ func (s *Set) AddIf(host, guest string, keep func(below string, d fs.DirEntry) b
 	})
 }
 
-// put records one file, and the directories above it.
+// AddDir adds an empty directory, if nothing of that name is there yet.
+func (s *Set) AddDir(guest string) {
+	if guest = path.Clean(guest); s.nodes[guest].mode == 0 {
+		s.enter(guest, node{mode: modeDir | 0o755})
+	}
+}
+
+// AddProgram adds an executable file with the given contents.
+func (s *Set) AddProgram(guest string, data []byte) {
+	s.enter(path.Clean(guest), node{mode: modeFile | 0o755, data: data})
+}
+
+// put records one file of the host.
 func (s *Set) put(host, guest string, info fs.FileInfo) error {
 	n := node{host: host, mode: uint32(info.Mode().Perm()), mtime: info.ModTime().Unix()}
 	for bit, set := range map[fs.FileMode]uint32{fs.ModeSetuid: 0o4000, fs.ModeSetgid: 0o2000, fs.ModeSticky: 0o1000} {
@@ -120,6 +133,12 @@ func (s *Set) put(host, guest string, info fs.FileInfo) error {
 	default:
 		return nil
 	}
+	s.enter(guest, n)
+	return nil
+}
+
+// enter enters a node, and the directories above it.
+func (s *Set) enter(guest string, n node) {
 	if s.nodes == nil {
 		s.nodes = make(map[string]node)
 	}
@@ -130,7 +149,6 @@ func (s *Set) put(host, guest string, info fs.FileInfo) error {
 		}
 		s.nodes[dir] = node{mode: modeDir | 0o755, mtime: n.mtime}
 	}
-	return nil
 }
 
 // Write writes a boot archive of manifest m and the files. All of them belong
@@ -147,7 +165,10 @@ func (s *Set) Write(w io.Writer, m *abi.Manifest) error {
 		}
 		n := s.nodes[p]
 		e := abi.Entry{Name: []byte(p[1:]), Mode: n.mode, MTime: uint32(n.mtime), Data: []byte(n.link)}
-		if n.mode&^0o7777 == modeFile {
+		switch {
+		case n.data != nil:
+			e.Data = n.data
+		case n.mode&^0o7777 == modeFile:
 			data, err := os.ReadFile(n.host)
 			if err != nil {
 				return err

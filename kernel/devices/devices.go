@@ -20,26 +20,36 @@ func Open() (nets []device.Net, entropy []device.Entropy, err error) {
 	var m device.Metal
 	found, err := probe.Devices(m, metal.CommandLine())
 	for _, f := range found {
-		if f.ID != virtio.Net && f.ID != virtio.Entropy {
-			continue
-		}
-		t, openErr := f.Open()
-		if openErr == nil {
-			if f.ID == virtio.Net {
-				var d *net.Driver
-				if d, openErr = net.New(t, m, net.Options{Queues: metal.CPUs()}); openErr == nil {
-					nets = append(nets, d)
-				}
-			} else {
-				var d *rng.Driver
-				if d, openErr = rng.New(t, m); openErr == nil {
-					entropy = append(entropy, d)
-				}
+		switch f.ID {
+		case virtio.Net:
+			d, openErr := openNet(f, m)
+			if openErr == nil {
+				nets = append(nets, d)
 			}
-		}
-		if openErr != nil {
-			err = errors.Join(err, errors.New(f.Name+": "+openErr.Error()))
+			err = errors.Join(err, openErr)
+		case virtio.Entropy:
+			d, openErr := openEntropy(f, m)
+			if openErr == nil {
+				entropy = append(entropy, d)
+			}
+			err = errors.Join(err, openErr)
 		}
 	}
 	return nets, entropy, err
+}
+
+func openNet(f virtio.Found, m device.Machine) (device.Net, error) {
+	t, err := f.Open()
+	if err != nil {
+		return nil, err
+	}
+	return net.New(t, m, net.Options{Queues: metal.CPUs()})
+}
+
+func openEntropy(f virtio.Found, m device.Machine) (device.Entropy, error) {
+	t, err := f.Open()
+	if err != nil {
+		return nil, err
+	}
+	return rng.New(t, m)
 }

@@ -248,7 +248,7 @@ func (c *Calls) recvMessage(f *fs.File, s socket.Socket, p pointer, flags int) (
 		store(pointer(h.Control), m.Control)
 	}
 	h.Controllen = uint64(len(m.Control))
-	h.Flags = int32(m.Flags)
+	h.Flags = int32(m.Flags | flags&syscall.MSG_CMSG_CLOEXEC)
 	(*syscall.Msghdr)(p).Namelen = h.Namelen
 	(*syscall.Msghdr)(p).Controllen = h.Controllen
 	(*syscall.Msghdr)(p).Flags = h.Flags

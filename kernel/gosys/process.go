@@ -378,7 +378,6 @@ const (
 	prSetNoNewPrivs  = 38
 	prGetNoNewPrivs  = 39
 	prSetTHPDisable  = 41
-	prSetVMA         = 0x53564d41
 	prSetChildReaper = 36
 	commLen          = 16
 )
@@ -393,8 +392,6 @@ func prctl(c *Calls, a args) (uintptr, error) {
 		return 0, nil
 	case prGetName:
 		return none(put(a.p2, [commLen]byte{'m', 'a', 'i', 'n'}))
-	case prSetVMA:
-		return 0, errUnhandled
 	}
-	return 0, syscall.EINVAL
+	return 0, errUnhandled // what is a thread's own is metal's
 }

@@ -24,7 +24,7 @@ type reading struct {
 }
 
 // clockStep is how fine the clock goes.
-const clockStep = 20 * time.Microsecond
+const clockStep = 50 * time.Microsecond
 
 func newClock() *clock {
 	c := &clock{base: time.Now()}
@@ -32,12 +32,15 @@ func newClock() *clock {
 	return c
 }
 
-// tick moves the clock. It never moves backwards.
-func (c *clock) tick() {
+// tick moves the clock, if at least clockStep has passed.
+func (c *clock) tick() { c.move(clockStep) }
+
+// move moves the clock if at least step has passed. It never moves backwards.
+func (c *clock) move(step time.Duration) {
 	for {
 		old := c.now.Load()
 		since := time.Since(c.base)
-		if since < old.since+clockStep {
+		if since <= old.since || since-old.since < step {
 			return
 		}
 		var zero tcpip.MonotonicTime
@@ -56,8 +59,8 @@ func (c *clock) NowMonotonic() tcpip.MonotonicTime { return c.now.Load().mono }
 // AfterFunc implements tcpip.Clock. A timer that fires looks whether its time
 // has come, so the clock must not be behind it.
 func (c *clock) AfterFunc(d time.Duration, f func()) tcpip.Timer {
-	return tcpip.NewStdTimer(time.AfterFunc(d+clockStep, func() {
-		c.tick()
+	return tcpip.NewStdTimer(time.AfterFunc(d, func() {
+		c.move(0)
 		f()
 	}))
 }

@@ -230,6 +230,7 @@ func (s *inet) read(o tcpip.ReadOptions) (int, tcpip.ReadResult, error) {
 	}
 	// Each call locks the endpoint, so small reads are collected.
 	if s.copied += r.Count; s.copied >= 16<<10 && !o.Peek {
+		s.net.clock.tick()
 		s.tcp.ModerateRecvBuf(s.copied)
 		s.copied = 0
 	}
@@ -283,6 +284,7 @@ func (s *inet) Write(p []byte) (int, error) {
 
 // write sends s.src. The caller holds writeMu.
 func (s *inet) write(o tcpip.WriteOptions) (int, error) {
+	s.net.clock.tick()
 	if s.tcp == nil {
 		n, e := s.ep.Write(&s.src, o)
 		if _, ok := e.(*tcpip.ErrInvalidEndpointState); ok {
@@ -305,6 +307,7 @@ func (s *inet) Close() error {
 	if s.closed.Swap(true) {
 		return syscall.EBADF
 	}
+	s.net.clock.tick()
 	s.ep.Close()
 	return nil
 }
@@ -435,6 +438,7 @@ func (s *inet) Connect(a socket.Addr) error {
 		return err
 	}
 	s.net.await(unmapped(f.Addr))
+	s.net.clock.tick()
 	e := s.ep.Connect(f)
 	switch e.(type) {
 	case *tcpip.ErrNoPortAvailable:
@@ -479,6 +483,7 @@ func (s *inet) Shutdown(how int) error {
 	default:
 		return syscall.EINVAL
 	}
+	s.net.clock.tick()
 	if e := s.ep.Shutdown(f); e != nil {
 		return errno(e)
 	}

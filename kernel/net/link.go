@@ -37,6 +37,7 @@ const (
 // over a device.
 type link struct {
 	dev      device.Net
+	clock    *clock
 	offloads device.Offloads
 	mac      tcpip.LinkAddress
 	mtu      atomic.Uint32
@@ -51,9 +52,9 @@ type link struct {
 
 type dispatcher struct{ stack.NetworkDispatcher }
 
-func newLink(dev device.Net) *link {
+func newLink(dev device.Net, c *clock) *link {
 	mac := dev.MAC()
-	l := &link{dev: dev, offloads: dev.Offloads(), mac: tcpip.LinkAddress(mac[:])}
+	l := &link{dev: dev, clock: c, offloads: dev.Offloads(), mac: tcpip.LinkAddress(mac[:])}
 	l.mtu.Store(uint32(dev.MTU()))
 	l.tx = make([]txQueue, max(1, dev.Queues()))
 	for i := range l.tx {
@@ -78,6 +79,7 @@ func (l *link) receive(q int) {
 	var g gro
 	for {
 		n, err := l.dev.Receive(q, frames)
+		l.clock.tick()
 		up := l.up.Load()
 		g.up = up
 		for i := range frames[:n] {

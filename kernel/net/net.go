@@ -47,6 +47,7 @@ const (
 // Network implements socket.Network.
 type Network struct {
 	stack  *stack.Stack
+	clock  *clock
 	config socket.Config
 	unix   *socket.Unix
 	nics   []*nic
@@ -93,7 +94,7 @@ func start(c socket.Config) (*Network, error) {
 		c.Devices = nil
 	}
 	n := &Network{
-		config: c, static: static, unix: socket.NewUnix(c.Names),
+		clock: newClock(), config: c, static: static, unix: socket.NewUnix(c.Names),
 		stop: make(chan struct{}), configured: make(chan struct{}), configured6: make(chan struct{}),
 	}
 	n.stack = newStack(n)
@@ -119,6 +120,7 @@ func newStack(n *Network) *stack.Stack {
 		TransportProtocols: []stack.TransportProtocolFactory{
 			tcp.NewProtocolCUBIC, udp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6,
 		},
+		Clock:       n.clock,
 		HandleLocal: true,
 		RawFactory:  raw.CreateOnlyFactory{},
 	})
@@ -158,7 +160,7 @@ func (n *Network) addLoopback() error {
 }
 
 func (n *Network) addDevice(i int, d device.Net) error {
-	e := &nic{id: firstNIC + tcpip.NICID(i), name: "eth" + strconv.Itoa(i), link: newLink(d)}
+	e := &nic{id: firstNIC + tcpip.NICID(i), name: "eth" + strconv.Itoa(i), link: newLink(d, n.clock)}
 	n.nics = append(n.nics, e)
 	if err := n.stack.CreateNICWithOptions(e.id, e.link, stack.NICOptions{Name: e.name, QDisc: e.link}); err != nil {
 		return errors.New("net: cannot create interface " + e.name + ": " + err.String())
@@ -187,6 +189,7 @@ func (n *Network) await(a tcpip.Address) {
 // Drain implements socket.Network.
 func (n *Network) Drain() {
 	deadline := time.Now().Add(drainTime)
+	n.clock.tick()
 	eps := n.connections()
 	for _, e := range eps {
 		e.Close()

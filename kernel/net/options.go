@@ -221,6 +221,7 @@ func (s *inet) SetOption(level, name int, val []byte) error {
 	if o == nil {
 		return syscall.ENOPROTOOPT
 	}
+	s.net.clock.tick() // for options with times
 	if o.set != nil {
 		return o.set(s, val)
 	}
