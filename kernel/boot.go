@@ -39,6 +39,7 @@ type Part func(s *System)
 // program's packages are initialised; arguments and environment are there
 // already. If the machine cannot be made ready, it ends with a message.
 func Boot(parts ...Part) *System {
+	metal.Trace("Go runtime started")
 	s := &System{start: time.Now().UnixNano()}
 	s.readManifest() // what to run, and how
 	s.openConsole()  // descriptors 0, 1 and 2

@@ -7,6 +7,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -63,10 +64,20 @@ func (a *app) buildRun(ctx context.Context, target string, f *buildFlags) (*os.F
 	})
 }
 
+// testTags are build tags that the tests of a package need in a kernel.
+var testTags = map[string][]string{
+	// Its tests look for time zones in an init function, before the kernel,
+	// which itself imports package time, can offer any files.
+	"time": {"timetzdata"},
+}
+
 // buildTest builds a package's test kernel.
 func (a *app) buildTest(ctx context.Context, p gotest.Package, f *buildFlags) (*os.File, error) {
+	o := a.options(f, p.ImportPath, "")
+	o.Tags = append(slices.Clone(o.Tags), testTags[p.ImportPath]...)
 	file, _, err := unnamed(func(output string) (string, error) {
-		_, err := build.Test(ctx, a.options(f, p.ImportPath, output))
+		o.Output = output
+		_, err := build.Test(ctx, o)
 		return "", err
 	})
 	if failed, ok := errors.AsType[*build.CompileError](err); ok {

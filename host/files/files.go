@@ -29,7 +29,7 @@ type node struct {
 	mode  uint32 // as in st_mode
 	mtime int64
 	link  string // target of a symbolic link
-	data  []byte // contents, where host is empty
+	data  []byte // a file's contents, if host is empty
 }
 
 // st_mode of Linux (inode(7)).
@@ -165,11 +165,8 @@ func (s *Set) Write(w io.Writer, m *abi.Manifest) error {
 		}
 		n := s.nodes[p]
 		e := abi.Entry{Name: []byte(p[1:]), Mode: n.mode, MTime: uint32(n.mtime), Data: []byte(n.link)}
-		switch {
-		case n.data != nil:
-			e.Data = n.data
-		case n.mode&^0o7777 == modeFile:
-			data, err := os.ReadFile(n.host)
+		if n.mode&^0o7777 == modeFile {
+			data, err := n.contents()
 			if err != nil {
 				return err
 			}
@@ -180,6 +177,13 @@ func (s *Set) Write(w io.Writer, m *abi.Manifest) error {
 		}
 	}
 	return a.Close()
+}
+
+func (n node) contents() ([]byte, error) {
+	if n.host == "" {
+		return n.data, nil
+	}
+	return os.ReadFile(n.host)
 }
 
 // compareTree orders paths so that a directory comes right before what is in

@@ -97,6 +97,21 @@ func TestAddIf(t *testing.T) {
 	}
 }
 
+func TestAddDirAndProgram(t *testing.T) {
+	dir := tree(t)
+	var s Set
+	s.AddProgram("/bin/x", []byte("X"))
+	s.AddDir("/usr/bin/")
+	if err := s.Add(filepath.Join(dir, "d-x"), "/usr/lib/f"); err != nil {
+		t.Fatal(err)
+	}
+	s.AddDir("/usr/lib") // is there already, with what is in it
+	want := "bin 40755 \nbin/x 100755 X\nusr 40755 \nusr/bin 40755 \nusr/lib 40755 \nusr/lib/f 100640 X\n"
+	if got := listing(t, &s); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
 func TestLastOneWins(t *testing.T) {
 	dir := tree(t)
 	var s Set

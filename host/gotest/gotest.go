@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -182,6 +183,11 @@ func (o *Options) boot(ctx context.Context, p Package, kernel *os.File, log io.W
 	if err := p.addFiles(set); err != nil {
 		return 0, err
 	}
+	program, err := io.ReadAll(io.NewSectionReader(kernel, 0, math.MaxInt64))
+	if err != nil {
+		return 0, fmt.Errorf("reading the test kernel: %w", err)
+	}
+	set.AddProgram("/"+p.binary(), program) // for tests that look at their own executable
 	if o.AddFiles != nil {
 		if err := o.AddFiles(set); err != nil {
 			return 0, err

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -181,7 +182,7 @@ func TestDirectory(t *testing.T) {
 	if err != nil || !added {
 		t.Fatalf("%v, %v", err, added)
 	}
-	var names []string
+	var all, names []string
 	archive := f.archives["p.test"]
 	for {
 		e, rest, ok, err := abi.Next(archive)
@@ -197,9 +198,15 @@ func TestDirectory(t *testing.T) {
 			if m.Dir != p.Dir || strings.Join(m.Args, " ") != "/p.test -test.paniconexit0 -test.v" || m.Env[len(m.Env)-1] != "A=b" {
 				t.Errorf("%+v", m)
 			}
-		} else if e.Mode&0o170000 == 0o100000 {
+		} else if e.Mode&0o170000 == 0o100000 && string(e.Name) != "p.test" {
 			rel, _ := filepath.Rel(root, "/"+string(e.Name))
 			names = append(names, rel)
+		}
+		all = append(all, "/"+string(e.Name))
+	}
+	for _, want := range []string{"/p.test", "/usr/bin", filepath.Join(p.Dir, "sub"), filepath.Join(p.Dir, "other")} {
+		if !slices.Contains(all, want) {
+			t.Errorf("there is no %s", want)
 		}
 	}
 	if got, want := strings.Join(names, " "), "p/data.txt p/templates/t.html p/testdata/src/a.go p/x_test.go testdata/shared"; got != want {

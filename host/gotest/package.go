@@ -77,11 +77,26 @@ func decode(r io.Reader) ([]Package, error) {
 // binary is the name that go test gives the package's test binary.
 func (p Package) binary() string { return path.Base(p.ImportPath) + ".test" }
 
+// systemDirs are there on every Linux, and tests look at them. Programs that
+// could be run are not in them.
+var systemDirs = []string{"/bin", "/home", "/usr/bin", "/usr/lib", "/usr/share"}
+
 // addFiles adds what the tests may look for, at the paths that it has here:
-// the package's directory, a testdata directory beside it, and for the
-// standard library the files of GOROOT that many of its tests read.
+// the package's directory, with the packages in it as empty directories, a
+// testdata directory beside it, and for the standard library the files of
+// GOROOT that many of its tests read.
 func (p Package) addFiles(set *files.Set) error {
-	if err := set.AddIf(p.Dir, filepath.ToSlash(p.Dir), p.belongs); err != nil {
+	for _, dir := range systemDirs {
+		set.AddDir(dir)
+	}
+	err := set.AddIf(p.Dir, filepath.ToSlash(p.Dir), func(below string, d fs.DirEntry) bool {
+		belongs := p.belongs(below, d)
+		if !belongs && !strings.HasPrefix(d.Name(), ".") {
+			set.AddDir(path.Join(filepath.ToSlash(p.Dir), filepath.ToSlash(below)))
+		}
+		return belongs
+	})
+	if err != nil {
 		return err
 	}
 	extra := []string{filepath.Join(filepath.Dir(p.Dir), "testdata")}

@@ -12,25 +12,26 @@
 //	FDTable     descriptor numbers, each with a File and its close-on-exec flag
 //
 // The dentries of a file system in memory (ramfs, devfs, procfs) are its
-// directories; nothing lies behind them. A directory whose ops has Lookup and
-// ReadDir is asked instead.
+// directories; nothing lies behind them. A directory whose ops is a Lookuper is
+// asked instead.
 //
 // What an inode or an open file can do is found by asserting its ops to the
 // small interfaces of ops.go. Nothing in this package blocks, except locks for
-// the time of a copy in memory: an operation that would wait returns EAGAIN,
-// and the caller waits by means of Pollable (see Wait).
+// the time of a copy in memory, and the opening of a file whose contents are
+// awaited (Inode.Await): an operation that would wait returns EAGAIN, and the
+// caller waits by means of Pollable (see Wait).
 //
 // Errors are of type syscall.Errno, with the values that Linux's manual pages
 // give for the system call that the method is named after.
 //
 // Lock order, outermost first:
 //
+//	File.mu         the position, held across a read or write
 //	VFS.tree        parents and names of all dentries; written by rename only
 //	directory.mu    of a parent before that of its child; of two that are
 //	                unrelated, by inode number
 //	FDTable.mu
-//	File.mu         the position, held across a read or write
-//	memFile.mu      contents
+//	memFile.data    contents
 //	Inode.mu        attributes
 //	Watchers.mu     held across calls of the watching functions
 //

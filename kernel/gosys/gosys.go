@@ -99,8 +99,9 @@ var errUnhandled = errors.New("gosys: left to metal")
 func New(cfg Config) *Calls {
 	c := &Calls{m: cfg.Machine, onStack: cfg.OnStack, fds: cfg.FDs, start: cfg.Start, scratch: new(scratch)}
 	c.hostname.Store(&cfg.Hostname)
-	c.table.Store(new(table))
-	c.Add(Core)
+	t := new(table)
+	t.add(Core)
+	c.table.Store(t)
 	return c
 }
 
@@ -110,11 +111,15 @@ func (c *Calls) Add(groups ...Group) {
 	defer c.adding.Unlock()
 	t := *c.table.Load()
 	for _, g := range groups {
-		for _, call := range g {
-			t[call.number] = call.handler
-		}
+		t.add(g)
 	}
 	c.table.Store(&t)
+}
+
+func (t *table) add(g Group) {
+	for _, call := range g {
+		t[call.number] = call.handler
+	}
 }
 
 // SetFiles provides the file system, and the calls for it. It is called once.

@@ -361,3 +361,37 @@ func BenchmarkThroughput(b *testing.B) {
 		})
 	}
 }
+
+// What the network adds to the time that a machine takes to boot.
+func BenchmarkStart(b *testing.B) {
+	b.ReportAllocs()
+	for range b.N {
+		x, _ := nettest.Pair(nettest.Options{})
+		n, err := start(socket.Config{Devices: []device.Net{x}, Manifest: abi.NetConfig{Addresses: []string{"10.0.0.1/24"}}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		n.close()
+		b.StartTimer()
+	}
+}
+
+// A connection that is opened, asked once, answered and closed.
+func BenchmarkConnect(b *testing.B) {
+	x, y := newPair(b, nettest.Options{})
+	addr := v4(10, 0, 0, 2, 80)
+	l := listen(b, y, addr)
+	b.ReportAllocs()
+	for range b.N {
+		c := dial(b, x, addr)
+		s := accept(b, l)
+		var buf [10]byte
+		writeAll(b, c, buf[:])
+		readFull(b, s, buf[:])
+		writeAll(b, s, buf[:])
+		readFull(b, c, buf[:])
+		s.Close()
+		c.Close()
+	}
+}
