@@ -8,9 +8,12 @@ type machine struct{ console *console }
 func (machine) Syscall(trap, a1, a2, a3, a4, a5, a6 uintptr) uintptr {
 	return metal.Syscall(trap, a1, a2, a3, a4, a5, a6)
 }
-func (machine) Signal(sig int)                 { metal.Signal(sig) }
-func (machine) CPUs() int                      { return metal.CPUs() }
-func (machine) Memory() (total, free uint64)   { return metal.Memory() }
+func (machine) Signal(sig int)               { metal.Signal(sig) }
+func (machine) CPUs() int                    { return metal.CPUs() }
+func (machine) Memory() (total, free uint64) { return metal.Memory() }
+func (machine) SetIDs(uid, euid, gid, egid uint32) {
+	metal.SetIDs(uid, euid, gid, egid)
+}
 func (m machine) Complain(line string)         { m.console.stderr.Write([]byte(line + "\n")) }
 func (machine) AllocFD(min int) int            { return metal.AllocFD(min) }
 func (machine) ClaimFD(fd int) bool            { return metal.ClaimFD(fd) }

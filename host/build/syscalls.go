@@ -3,9 +3,11 @@ package build
 // The kernel answers system calls of the program by function calls. For that,
 // the standard library's syscall/syscall_linux.go is replaced by a version in
 // which Syscall, Syscall6, RawSyscall and RawSyscall6 first ask kilnHook, a
-// variable that kiln/kernel/metal sets. It is generated from the installed
-// toolchain's own file: these four functions get new bodies, two declarations
-// are appended, everything else stays byte for byte.
+// variable that kiln/kernel/metal sets. AllThreadsSyscall and
+// AllThreadsSyscall6 (setuid, setgid, setgroups and their kin) ask it too, and
+// if it handles the call, that is for all threads. The file is generated from
+// the installed toolchain's own: these six functions get new bodies, two
+// declarations are appended, everything else stays byte for byte.
 //
 // The arguments of a system call are uintptrs, and some of them are addresses
 // on the caller's stack. The hook is ordinary Go: it may grow the stack, which
@@ -37,10 +39,10 @@ package build
 //     pointers, which may lie in the stack) and exit_group;
 //   - syscall.gettimeofday and the clock functions of package time, through
 //     the vDSO where metal offers one;
-//   - syscall.AllThreadsSyscall and AllThreadsSyscall6 (setuid, setgid,
-//     setgroups, setresuid and their kin): the runtime stops the world and
-//     makes the call on each thread, the others reached by a real-time signal
-//     (tgkill), and panics if their results differ;
+//   - what the hook does not handle of syscall.AllThreadsSyscall and
+//     AllThreadsSyscall6: the runtime stops the world and makes the call on
+//     each thread, the others reached by a real-time signal (tgkill), and
+//     panics if their results differ;
 //   - syscall.rawVforkSyscall: clone and clone3 of forkExec. The pipe and the
 //     fcntl around them come through the hook;
 //   - assembly of the program's own.
@@ -81,7 +83,21 @@ var hooked = map[string]struct{ old, new string }{
 		old: "runtime_entersyscall() r1, r2, err = RawSyscall6(trap, a1, a2, a3, a4, a5, a6) runtime_exitsyscall() return",
 		new: askKernel + trapBlocking,
 	},
+	"AllThreadsSyscall": {
+		old: "if cgo_libc_setegid != nil { return minus1, minus1, ENOTSUP } r1, r2, errno := runtime_doAllThreadsSyscall(trap, a1, a2, a3, 0, 0, 0) return r1, r2, Errno(errno)",
+		new: threeArguments + askKernel + trapOnAllThreads,
+	},
+	"AllThreadsSyscall6": {
+		old: "if cgo_libc_setegid != nil { return minus1, minus1, ENOTSUP } r1, r2, errno := runtime_doAllThreadsSyscall(trap, a1, a2, a3, a4, a5, a6) return r1, r2, Errno(errno)",
+		new: askKernel + trapOnAllThreads,
+	},
 }
+
+// The directives of the functions, by which their arguments stay valid.
+var (
+	keepsPointers   = []string{"uintptrkeepalive", "nosplit"}
+	escapesPointers = []string{"uintptrescapes"} // AllThreadsSyscall's
+)
 
 // Parts of the new bodies.
 const (
@@ -106,6 +122,10 @@ const (
 	runtime_entersyscall()
 	r1, r2, errno = linux.Syscall6(trap, a1, a2, a3, a4, a5, a6)
 	runtime_exitsyscall()
+	return r1, r2, Errno(errno)
+`
+	trapOnAllThreads = `
+	r1, r2, errno = runtime_doAllThreadsSyscall(trap, a1, a2, a3, a4, a5, a6)
 	return r1, r2, Errno(errno)
 `
 )
@@ -205,7 +225,11 @@ func hookSyscalls(src []byte, version string) ([]byte, error) {
 		if !ok {
 			continue
 		}
-		if !hasDirectives(fn, "uintptrkeepalive", "nosplit") || bodyText(fset, fn) != h.old || signature(fset, fn) != wantSignature(fn.Name.Name) {
+		directives := keepsPointers
+		if strings.HasPrefix(fn.Name.Name, "AllThreads") {
+			directives = escapesPointers
+		}
+		if !hasDirectives(fn, directives...) || bodyText(fset, fn) != h.old || signature(fset, fn) != wantSignature(fn.Name.Name) {
 			return nil, unknown("func " + fn.Name.Name)
 		}
 		edits = append(edits, edit{fset.Position(fn.Body.Lbrace).Offset, int(fn.Body.Rbrace - fn.Body.Lbrace), "{" + h.new})

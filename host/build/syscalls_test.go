@@ -146,7 +146,7 @@ func installedSyscalls(t *testing.T) []byte {
 	return nil
 }
 
-// What is generated is Go, and differs in the four functions only.
+// What is generated is Go, and differs in the six functions only.
 func TestHookSyscalls(t *testing.T) {
 	old := installedSyscalls(t)
 	hooked, err := hookSyscalls(old, "go1.26")
@@ -156,12 +156,16 @@ func TestHookSyscalls(t *testing.T) {
 	if _, err := parser.ParseFile(token.NewFileSet(), hookedFile, hooked, 0); err != nil {
 		t.Fatal(err)
 	}
-	if n := bytes.Count(hooked, []byte("kilnCall(trap, a1, a2, a3, a4, a5, a6)\n")); n != 4 {
-		t.Errorf("%d functions ask the kernel, want 4", n)
+	if n := bytes.Count(hooked, []byte("kilnCall(trap, a1, a2, a3, a4, a5, a6)\n")); n != 6 {
+		t.Errorf("%d functions ask the kernel, want 6", n)
 	}
-	after := bytes.Index(old, []byte("func rawSyscallNoError"))
+	from, to := bytes.Index(old, []byte("func rawSyscallNoError")), bytes.Index(old, []byte("func AllThreadsSyscall("))
+	if from < 0 || to < from || !bytes.Contains(hooked, old[from:to]) {
+		t.Error("what follows the first four functions has changed")
+	}
+	after := bytes.Index(old, []byte("// linked by runtime.cgocall.go"))
 	if after < 0 || !bytes.Contains(hooked, old[after:]) {
-		t.Error("what follows the four functions has changed")
+		t.Error("what follows the six functions has changed")
 	}
 }
 
@@ -174,6 +178,7 @@ func TestHookSyscallsRefusesUnknownShape(t *testing.T) {
 		{"//go:nosplit\n//go:linkname Syscall\n", "//go:linkname Syscall\n", "func Syscall"},
 		{"func Syscall6(", "func Syscall7(", "a function is missing"},
 		{`"internal/runtime/syscall/linux"`, `linux "other"`, "internal/runtime/syscall/linux"},
+		{"//go:uintptrescapes\nfunc AllThreadsSyscall(", "func AllThreadsSyscall(", "func AllThreadsSyscall"},
 		{"package syscall", "package", "expected"},
 	} {
 		changed := strings.Replace(old, c.from, c.to, 1)

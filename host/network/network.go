@@ -42,8 +42,11 @@ import (
 // MachineMAC is the address that the machine's network card must have.
 const MachineMAC = "52:54:00:12:34:56"
 
-// MTU is that of the machine's link.
-const MTU = 1500
+// MTU is that of the machine's link, whose network card has to know it too.
+// Nothing of the link reaches a real wire: connections end at the gateway. So
+// frames may be large, which makes streams several times as fast as with
+// Ethernet's 1500; beyond this size they gain nothing more.
+const MTU = 32000
 
 var (
 	subnet     = netip.MustParsePrefix("10.0.2.0/24")

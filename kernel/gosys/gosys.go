@@ -47,6 +47,8 @@ type Machine interface {
 	CPUs() int
 	// Memory returns the machine's memory in bytes.
 	Memory() (total, free uint64)
+	// SetIDs says what Syscall answers to getuid, geteuid, getgid and getegid.
+	SetIDs(uid, euid, gid, egid uint32)
 	// Complain writes a line to the program's standard error.
 	Complain(line string)
 }
@@ -73,6 +75,7 @@ type Calls struct {
 	sockets socket.Sockets // nil before SetSockets
 
 	hostname  atomic.Pointer[string]
+	keepCaps  atomic.Bool
 	complaint sync.Once
 	mu        sync.Mutex // guards limits
 	limits    map[int]syscall.Rlimit

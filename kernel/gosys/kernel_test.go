@@ -25,6 +25,7 @@ type machine struct {
 	used       map[int]bool
 	signals    []int
 	complaints []string
+	ids        [4]uint32
 	pollable   map[int]bool
 	ready      map[int]uint32
 }
@@ -63,6 +64,8 @@ func (m *machine) Signal(sig int) {
 	m.signals = append(m.signals, sig)
 	m.mu.Unlock()
 }
+
+func (m *machine) SetIDs(uid, euid, gid, egid uint32) { m.ids = [4]uint32{uid, euid, gid, egid} }
 
 func (m *machine) CPUs() int                    { return runtime.NumCPU() }
 func (m *machine) Memory() (total, free uint64) { return 64 << 20, 32 << 20 }

@@ -98,6 +98,7 @@ var More = Group{
 	{syscall.SYS_SETFSUID, setfsuid},
 	{syscall.SYS_SETFSGID, setfsgid},
 	{syscall.SYS_SETGROUPS, setgroups},
+	{syscall.SYS_CAPGET, capget},
 
 	{syscall.SYS_PTRACE, notPermitted},
 	{syscall.SYS_MOUNT, notPermitted},

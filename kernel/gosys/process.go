@@ -5,6 +5,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"kiln/kernel/fs"
 )
 
 // The process and its machine. There is one process; its number, threads and
@@ -129,6 +131,13 @@ func (i ids) change(privileged bool, to [3]uintptr) (ids, error) {
 
 const same = ^uintptr(0)
 
+// setCred changes who the process is, for metal too: package syscall asks it
+// for these four without a way to fail.
+func (c *Calls) setCred(cred *fs.Cred) {
+	c.view.SetCred(cred)
+	c.m.SetIDs(cred.UID, cred.EUID, cred.GID, cred.EGID)
+}
+
 func (c *Calls) setUIDs(to [3]uintptr) (uintptr, error) {
 	cred := *c.view.Cred()
 	i, err := ids{cred.UID, cred.EUID, cred.SUID}.change(cred.EUID == 0, to)
@@ -136,7 +145,7 @@ func (c *Calls) setUIDs(to [3]uintptr) (uintptr, error) {
 		return 0, err
 	}
 	cred.UID, cred.EUID, cred.SUID, cred.FSUID = i.real, i.effective, i.saved, i.effective
-	c.view.SetCred(&cred)
+	c.setCred(&cred)
 	return 0, nil
 }
 
@@ -147,7 +156,7 @@ func (c *Calls) setGIDs(to [3]uintptr) (uintptr, error) {
 		return 0, err
 	}
 	cred.GID, cred.EGID, cred.SGID, cred.FSGID = i.real, i.effective, i.saved, i.effective
-	c.view.SetCred(&cred)
+	c.setCred(&cred)
 	return 0, nil
 }
 
@@ -237,6 +246,59 @@ func setgroups(c *Calls, a args) (uintptr, error) {
 	}
 	slices.Sort(cred.Groups)
 	c.view.SetCred(&cred)
+	return 0, nil
+}
+
+// Capabilities (capabilities(7)): root has all of them.
+
+const (
+	capVersion1 = 0x19980330 // one word of each set; the others have two
+	capVersion2 = 0x20071026
+	capVersion3 = 0x20080522
+	capWords    = 2
+	allCaps     = 1<<41 - 1 // up to CAP_CHECKPOINT_RESTORE
+)
+
+type capHeader struct {
+	version uint32
+	pid     int32
+}
+
+type capData struct{ effective, permitted, inheritable uint32 }
+
+func capget(c *Calls, a args) (uintptr, error) {
+	h, err := get[capHeader](a.p1)
+	if err != nil {
+		return 0, err
+	}
+	words := capWords
+	switch h.version {
+	case capVersion1:
+		words = 1
+	case capVersion2, capVersion3:
+	default:
+		put(a.p1, capHeader{capVersion3, h.pid})
+		if a.p2 == nil { // a way to ask for the version
+			return 0, nil
+		}
+		return 0, syscall.EINVAL
+	}
+	if h.pid < 0 {
+		return 0, syscall.EINVAL
+	}
+	if !c.self(uintptr(h.pid)) {
+		return 0, syscall.ESRCH
+	}
+	caps := uint64(0)
+	if c.view.Cred().EUID == 0 {
+		caps = allCaps
+	}
+	for i := range words {
+		set := uint32(caps >> (32 * i))
+		if err := put(element[capData](a.p2, i), capData{effective: set, permitted: set}); err != nil {
+			return 0, err
+		}
+	}
 	return 0, nil
 }
 
@@ -373,6 +435,8 @@ const (
 	prSetPdeathsig   = 1
 	prGetDumpable    = 3
 	prSetDumpable    = 4
+	prGetKeepCaps    = 7
+	prSetKeepCaps    = 8
 	prSetName        = 15
 	prGetName        = 16
 	prSetNoNewPrivs  = 38
@@ -389,6 +453,17 @@ func prctl(c *Calls, a args) (uintptr, error) {
 	case prGetDumpable:
 		return 1, nil
 	case prGetNoNewPrivs:
+		return 0, nil
+	case prSetKeepCaps: // of the process: its threads have no identities of their own
+		if a.a2 > 1 {
+			return 0, syscall.EINVAL
+		}
+		c.keepCaps.Store(a.a2 == 1)
+		return 0, nil
+	case prGetKeepCaps:
+		if c.keepCaps.Load() {
+			return 1, nil
+		}
 		return 0, nil
 	case prGetName:
 		return none(put(a.p2, [commLen]byte{'m', 'a', 'i', 'n'}))

@@ -375,4 +375,20 @@ func TestIdentityAndPermissions(t *testing.T) {
 	if id, _ := s.call(syscall.SYS_GETEUID); id != 1000 {
 		t.Error(id)
 	}
+	expect(syscall.EFAULT, syscall.SYS_CAPGET, nil, nil)
+}
+
+// Metal knows who the process is, too.
+func TestIdentityReachesMetal(t *testing.T) {
+	c, m := newKernel(t)
+	s := ourSystem{c: c}
+	if _, e := s.call(syscall.SYS_SETRESGID, 7, 8, 9); e != 0 {
+		t.Fatal(e)
+	}
+	if _, e := s.call(syscall.SYS_SETRESUID, 1, 2, 3); e != 0 {
+		t.Fatal(e)
+	}
+	if want := [4]uint32{1, 2, 7, 8}; m.ids != want {
+		t.Errorf("metal answers %v, want %v", m.ids, want)
+	}
 }

@@ -105,6 +105,17 @@ func CPUs() int { return int(ncpu) }
 // of them are free.
 func Memory() (total, free uint64) { return uint64(phys.total), uint64(phys.total - phys.used) }
 
+// SetIDs sets what metal answers to getuid, geteuid, getgid and getegid, which
+// package syscall asks it directly. At the start all are 0, for root.
+func SetIDs(uid, euid, gid, egid uint32) {
+	for i, id := range [len(ids)]uint32{uid, euid, gid, egid} {
+		atomic.StoreUint32(&ids[i], id)
+	}
+}
+
+// ids are the user and group IDs, real and effective, as for SetIDs.
+var ids [4]uint32
+
 // AllocFD takes the lowest free descriptor number from low on, in the space
 // that the runtime's own descriptors share; -1 if there is none.
 func AllocFD(low int) int {

@@ -1,6 +1,9 @@
 package metal
 
-import "unsafe"
+import (
+	"sync/atomic"
+	"unsafe"
+)
 
 // The system calls that reach metal: those that the Go runtime makes itself,
 // what package os asks before the library OS has started, and a few of the
@@ -30,6 +33,7 @@ const (
 	sysKILL          = 62
 	sysUNAME         = 63
 	sysFCNTL         = 72
+	sysGETTIMEOFDAY  = 96
 	sysGETUID        = 102
 	sysGETGID        = 104
 	sysGETEUID       = 107
@@ -170,10 +174,20 @@ func rareCall(c *cpu, t *thread) uintptr {
 		return 0
 	case sysGETPID:
 		return 1
-	case sysGETPPID, sysGETUID, sysGETGID, sysGETEUID, sysGETEGID:
+	case sysGETPPID:
 		return 0
+	case sysGETUID:
+		return uintptr(atomic.LoadUint32(&ids[0]))
+	case sysGETEUID:
+		return uintptr(atomic.LoadUint32(&ids[1]))
+	case sysGETGID:
+		return uintptr(atomic.LoadUint32(&ids[2]))
+	case sysGETEGID:
+		return uintptr(atomic.LoadUint32(&ids[3]))
 	case sysGETTID:
 		return t.tid
+	case sysGETTIMEOFDAY:
+		return sysGettimeofday(a)
 	case sysARCHPRCTL:
 		return sysArchPrctl(t, a, b)
 	case sysGETAFFINITY:
@@ -235,6 +249,17 @@ func sysClockGettime(clock, ts uintptr) uintptr {
 	}
 	poke64(ts, ns/1e9)
 	poke64(ts+8, ns%1e9)
+	return 0
+}
+
+// sysGettimeofday is for package syscall, which asks no vDSO if that has no
+// gettimeofday.
+func sysGettimeofday(tv uintptr) uintptr {
+	if tv != 0 {
+		us := (nanotime() + clockWall) / 1e3
+		poke64(tv, us/1e6)
+		poke64(tv+8, us%1e6)
+	}
 	return 0
 }
 

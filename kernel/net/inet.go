@@ -129,8 +129,8 @@ func transportProtocol(family, typ, proto int) (tcpip.TransportProtocolNumber, e
 		return udp.ProtocolNumber, nil
 	case typ == syscall.SOCK_DGRAM && proto == int(icmpProto):
 		return icmpProto, nil
-	case typ == syscall.SOCK_RAW && proto == int(icmpProto):
-		return icmpProto, nil
+	case typ == syscall.SOCK_RAW && proto != 0 && proto != syscall.IPPROTO_RAW:
+		return tcpip.TransportProtocolNumber(proto), nil
 	case typ == syscall.SOCK_STREAM || typ == syscall.SOCK_DGRAM || typ == syscall.SOCK_RAW:
 		return 0, syscall.EPROTONOSUPPORT
 	}

@@ -59,8 +59,8 @@ func (b *Bench) serve(ctx context.Context, g Guest, p Program, cpus int, answer 
 }
 
 // Measure runs one experiment. The guests take turns, so that what slows the
-// host for a while slows all of them. A guest that fails is left out of the
-// remaining runs.
+// host for a while slows all of them. A guest that fails at its first run, or
+// thrice, is left out of the others.
 func (b *Bench) Measure(ctx context.Context, e Experiment) ([]Result, error) {
 	results := make([]Result, len(e.Rows))
 	for i, r := range e.Rows {
@@ -77,7 +77,7 @@ func (b *Bench) Measure(ctx context.Context, e Experiment) ([]Result, error) {
 			b.add(results, reference, []float64{v}, err)
 		}
 		for _, g := range b.guests {
-			if results[0].Series[g.Key()].Err != nil {
+			if results[0].Series[g.Key()].hopeless() {
 				continue
 			}
 			v, err := e.Sample(ctx, b, g)
@@ -98,7 +98,7 @@ func (b *Bench) add(results []Result, key string, values []float64, err error) {
 	for i := range results {
 		s := results[i].Series[key]
 		if err != nil {
-			s.Err = err
+			s.Errs = append(s.Errs, err)
 		} else if i < len(values) {
 			s.Values = append(s.Values, values[i])
 		}

@@ -35,8 +35,11 @@ func TestMedian(t *testing.T) {
 			t.Errorf("%v prints as %q, want %q", c.values, got, c.text)
 		}
 	}
-	if s := (Series{Err: io.EOF}); s.OK() || s.String() != "failed" {
+	if s := (Series{Errs: []error{io.EOF}}); s.OK() || s.String() != "failed" {
 		t.Error("a failure looks like a result")
+	}
+	if s := (Series{Values: []float64{1, 1}, Errs: []error{io.EOF}}); s.String() != "1, 1 failed" {
+		t.Errorf("a partial failure prints as %q", s)
 	}
 }
 
@@ -98,29 +101,33 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// Guests take turns, and one that fails is not asked again.
+// Guests take turns; one that fails at once is not asked again, one that fails
+// later is.
 func TestMeasureInterleaves(t *testing.T) {
 	var order []string
 	e := Experiment{
 		Rows: []Row{{Name: "a"}, {Name: "b"}},
 		Sample: func(_ context.Context, _ *Bench, g Guest) ([]float64, error) {
 			order = append(order, g.Key())
-			if g.Key() == "debian" {
+			if g.Key() == "debian" || g.Key() == "trimmed" && len(order) > 3 {
 				return nil, io.EOF
 			}
 			return []float64{1, 2}, nil
 		},
 	}
-	b := &Bench{guests: []Guest{&kilnGuest{}, &debianGuest{}, &trimmedGuest{}}, runs: 2, log: t.Output()}
+	b := &Bench{guests: []Guest{&kilnGuest{}, &debianGuest{}, &trimmedGuest{}}, runs: 3, log: t.Output()}
 	results, err := b.Measure(t.Context(), e)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(order, " "); got != "kiln debian trimmed kiln trimmed" {
+	if got := strings.Join(order, " "); got != "kiln debian trimmed kiln trimmed kiln trimmed" {
 		t.Errorf("order: %s", got)
 	}
-	if s := results[1].Series["kiln"]; len(s.Values) != 2 || s.Median() != 2 {
+	if s := results[1].Series["kiln"]; len(s.Values) != 3 || s.Median() != 2 {
 		t.Errorf("row b, kiln: %+v", s)
+	}
+	if s := results[0].Series["trimmed"]; len(s.Values) != 1 || len(s.Errs) != 2 {
+		t.Errorf("row a, trimmed: %+v", s)
 	}
 	if err := failures(results); !errors.Is(err, io.EOF) {
 		t.Errorf("the failure is not reported: %v", err)

@@ -193,8 +193,8 @@ func failures(results []Result) error {
 	var errs []error
 	for _, r := range results {
 		for guest, s := range r.Series {
-			if s.Err != nil {
-				errs = append(errs, fmt.Errorf("%s, %s: %w", r.Name, guest, s.Err))
+			if len(s.Errs) > 0 {
+				errs = append(errs, fmt.Errorf("%s, %s: %w", r.Name, guest, s.Errs[0]))
 			}
 		}
 	}

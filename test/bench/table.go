@@ -30,6 +30,8 @@ func (r Result) verdict(t Target) string {
 		o = r.Series[t.Guest]
 	}
 	switch {
+	case len(k.Errs) > 0:
+		return "FAILED"
 	case !k.OK() || !o.OK():
 		return "not measured"
 	case t.Met(k.Median(), o.Median()):

@@ -23,7 +23,8 @@ type command struct {
 type wiring struct {
 	console, control, stderr string // -chardev back ends
 	kernel, archive          string // file names; archive empty: none
-	network                  string // -netdev back end
+	network                  string // -netdev back end; empty: no network
+	mtu                      int    // of the network; 0: Ethernet's
 }
 
 // arguments returns QEMU's arguments.
@@ -48,6 +49,9 @@ func (c *command) arguments(w wiring) []string {
 	args = append(args, "-device", device("virtio-rng", micro))
 	if w.network != "" {
 		nic := device("virtio-net", micro) + ",netdev=net0,mac=" + network.MachineMAC
+		if w.mtu != 0 {
+			nic += ",host_mtu=" + strconv.Itoa(w.mtu)
+		}
 		if !micro {
 			nic += ",romfile=" // no network boot
 		}

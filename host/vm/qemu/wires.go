@@ -56,6 +56,7 @@ func (w *wires) connect(spec vm.Spec) error {
 		}
 		w.ours = append(w.ours, n)
 		w.ports, w.network = n.Ports(), "socket,id=net0,fd="+strconv.Itoa(w.inherited.add(peer))
+		w.mtu = network.MTU
 	}
 	return nil
 }

@@ -25,8 +25,10 @@ func (in *Info) addSelf(t tree) {
 	t.text("auxv", func() string { return strings.Repeat("\x00", 16) })
 	t.text("cgroup", func() string { return "0::/\n" })
 	t.text("limits", func() string { return "" })
-	t.text("status", in.status)
-	t.text("stat", in.selfStat)
+	for _, t := range []tree{t, t.sub("task").sub(strconv.Itoa(in.PID))} { // one thread stands for all
+		t.text("status", in.status)
+		t.text("stat", in.selfStat)
+	}
 	t.text("statm", in.statm)
 	t.text("mountinfo", in.mountinfo)
 	t.text("mounts", in.mounts)
@@ -60,13 +62,17 @@ func (in *Info) status() string {
 	pid, kb := strconv.Itoa(in.PID), strconv.FormatUint(in.used()/1024, 10)
 	ids := func(a ...uint32) (s string) {
 		for _, id := range a {
-			s += "\t" + strconv.Itoa(int(id))
+			s += "\t" + strconv.FormatUint(uint64(id), 10)
 		}
 		return s
 	}
+	groups := ""
+	for _, id := range c.Groups {
+		groups += strconv.FormatUint(uint64(id), 10) + " "
+	}
 	return "Name:\t" + in.comm() + "\nState:\tR (running)\nTgid:\t" + pid + "\nPid:\t" + pid + "\nPPid:\t0\nTracerPid:\t0" +
 		"\nUid:" + ids(c.UID, c.EUID, c.SUID, c.FSUID) + "\nGid:" + ids(c.GID, c.EGID, c.SGID, c.FSGID) +
-		"\nFDSize:\t64\nGroups:\t\nVmSize:\t" + kb + " kB\nVmRSS:\t" + kb + " kB\nThreads:\t1\n"
+		"\nFDSize:\t64\nGroups:\t" + groups + "\nVmSize:\t" + kb + " kB\nVmRSS:\t" + kb + " kB\nThreads:\t1\n"
 }
 
 // selfStat has the fields of proc_pid_stat(5): 1 to 4 are true, also 23
