@@ -53,9 +53,12 @@ type thirdPackage struct {
 	Error      *struct{ Err string }
 }
 
-// files are the package's files that the build constraints select.
+// files are the package's files that the build constraints select, without
+// gVisor's generated code for saving and restoring its state: nothing calls it,
+// but it registers every type when the program starts.
 func (p *thirdPackage) files() []string {
-	return slices.Concat(p.GoFiles, p.SFiles, p.HFiles, p.EmbedFiles)
+	files := slices.Concat(p.GoFiles, p.SFiles, p.HFiles, p.EmbedFiles)
+	return slices.DeleteFunc(files, func(name string) bool { return strings.HasSuffix(name, "_state_autogen.go") })
 }
 
 // listThirdParty lists the packages of other modules that abi and kernel of
