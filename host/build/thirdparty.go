@@ -98,7 +98,7 @@ func thirdPartyHash(source fs.FS, pkgs []*thirdPackage, release int) string {
 	h := sha256.New()
 	sums, _ := fs.ReadFile(source, "go.sum") // absent in a module without requirements
 	mod, _ := fs.ReadFile(source, "go.mod")
-	fmt.Fprintf(h, "go1.%d\n%s\n%s\n", release, mod, sums)
+	fmt.Fprintf(h, "%d go1.%d\n%s\n%s\n", preparationVersion, release, mod, sums)
 	for _, p := range pkgs {
 		fmt.Fprintln(h, p.ImportPath, p.files())
 	}
