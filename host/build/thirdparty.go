@@ -124,6 +124,11 @@ func copyThirdParty(dir string, pkgs []*thirdPackage, r *rewriter) error {
 	return nil
 }
 
+// replaced are packages of which the kernel has a version of its own.
+var replaced = map[string]string{
+	"gvisor.dev/gvisor/pkg/log": "kiln/kernel/net/log",
+}
+
 // rewriter renames the packages of other modules where files spell them.
 type rewriter struct {
 	known map[string]bool   // import paths
@@ -156,6 +161,13 @@ func (r *rewriter) file(name string, src []byte) ([]byte, error) {
 	return src, nil
 }
 
+func newPath(p string) string {
+	if own, ok := replaced[p]; ok {
+		return own
+	}
+	return thirdPartyPrefix + p
+}
+
 func (r *rewriter) goFile(name string, src []byte) ([]byte, error) {
 	fset := token.NewFileSet()
 	f, err := parser.ParseFile(fset, name, src, parser.ParseComments|parser.SkipObjectResolution)
@@ -165,7 +177,7 @@ func (r *rewriter) goFile(name string, src []byte) ([]byte, error) {
 	var edits []edit
 	for _, s := range f.Imports {
 		if p, err := strconv.Unquote(s.Path.Value); err == nil && r.known[p] {
-			edits = append(edits, edit{fset.Position(s.Path.Pos()).Offset, len(s.Path.Value), strconv.Quote(thirdPartyPrefix + p)})
+			edits = append(edits, edit{fset.Position(s.Path.Pos()).Offset, len(s.Path.Value), strconv.Quote(newPath(p))})
 		}
 	}
 	for _, g := range f.Comments {
