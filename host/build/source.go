@@ -44,9 +44,14 @@ func kernelSources(ctx context.Context, source fs.FS, cache string, t *toolchain
 	return dir, nil
 }
 
+// preparationVersion is part of the names in the cache: raise it when the same
+// sources have to be prepared in another way.
+const preparationVersion = 4
+
 // scanSource lists the files that a build can need, in order, and hashes them.
 func scanSource(source fs.FS) (names []string, hash string, err error) {
 	h := sha256.New()
+	fmt.Fprintln(h, preparationVersion)
 	err = fs.WalkDir(source, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err

@@ -98,7 +98,7 @@ func thirdPartyHash(source fs.FS, pkgs []*thirdPackage, release int) string {
 	h := sha256.New()
 	sums, _ := fs.ReadFile(source, "go.sum") // absent in a module without requirements
 	mod, _ := fs.ReadFile(source, "go.mod")
-	fmt.Fprintf(h, "go1.%d\n%s\n%s\n", release, mod, sums)
+	fmt.Fprintf(h, "%d go1.%d\n%s\n%s\n", preparationVersion, release, mod, sums)
 	for _, p := range pkgs {
 		fmt.Fprintln(h, p.ImportPath, p.files())
 	}
@@ -122,6 +122,11 @@ func copyThirdParty(dir string, pkgs []*thirdPackage, r *rewriter) error {
 		}
 	}
 	return nil
+}
+
+// replaced are packages of which the kernel has a version of its own.
+var replaced = map[string]string{
+	"gvisor.dev/gvisor/pkg/log": "kiln/kernel/net/log",
 }
 
 // rewriter renames the packages of other modules where files spell them.
@@ -156,6 +161,13 @@ func (r *rewriter) file(name string, src []byte) ([]byte, error) {
 	return src, nil
 }
 
+func newPath(p string) string {
+	if own, ok := replaced[p]; ok {
+		return own
+	}
+	return thirdPartyPrefix + p
+}
+
 func (r *rewriter) goFile(name string, src []byte) ([]byte, error) {
 	fset := token.NewFileSet()
 	f, err := parser.ParseFile(fset, name, src, parser.ParseComments|parser.SkipObjectResolution)
@@ -165,7 +177,7 @@ func (r *rewriter) goFile(name string, src []byte) ([]byte, error) {
 	var edits []edit
 	for _, s := range f.Imports {
 		if p, err := strconv.Unquote(s.Path.Value); err == nil && r.known[p] {
-			edits = append(edits, edit{fset.Position(s.Path.Pos()).Offset, len(s.Path.Value), strconv.Quote(thirdPartyPrefix + p)})
+			edits = append(edits, edit{fset.Position(s.Path.Pos()).Offset, len(s.Path.Value), strconv.Quote(newPath(p))})
 		}
 	}
 	for _, g := range f.Comments {

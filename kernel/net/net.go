@@ -122,6 +122,7 @@ func newStack(n *Network) *stack.Stack {
 		},
 		Clock:       n.clock,
 		HandleLocal: true,
+		IPTables:    &stack.IPTables{}, // there is no way to set rules, so the standard ones are not made
 		RawFactory:  raw.CreateOnlyFactory{},
 	})
 	tune(s)
