@@ -139,25 +139,44 @@ func TestEcho(t *testing.T) {
 // TestShutdown: a signal to kiln reaches the program, whose status is kiln's.
 func TestShutdown(t *testing.T) {
 	needQEMU(t)
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		cmd := exec.Command(kiln, "run", "-q", "./test/guests/sigterm")
-		cmd.Dir = ".."
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		ready := make([]byte, len("ready\n"))
-		if _, err := io.ReadFull(out, ready); err != nil {
-			t.Fatal(err)
-		}
-		cmd.Process.Signal(sig)
-		rest, _ := io.ReadAll(out)
-		cmd.Wait()
-		if got := cmd.ProcessState.ExitCode(); got != 7 || string(rest) != "got terminated\n" {
-			t.Errorf("%v: status %d, want 7; output %q", sig, got, rest)
-		}
+	for _, c := range []struct {
+		signal  syscall.Signal
+		program string
+		status  int
+		output  string
+	}{
+		{syscall.SIGTERM, "./test/guests/sigterm", 7, "got terminated\n"},
+		{syscall.SIGINT, "./test/guests/sigterm", 7, "got terminated\n"},
+		{syscall.SIGTERM, "./test/guests/idle", 143, ""}, // 128 + SIGTERM
+	} {
+		t.Run(filepath.Base(c.program)+" "+c.signal.String(), func(t *testing.T) {
+			out, cmd := startReady(t, c.program)
+			cmd.Process.Signal(c.signal)
+			rest, _ := io.ReadAll(out)
+			cmd.Wait()
+			if got := cmd.ProcessState.ExitCode(); got != c.status || string(rest) != c.output {
+				t.Errorf("status %d, want %d; output %q, want %q", got, c.status, rest, c.output)
+			}
+		})
 	}
+}
+
+// startReady starts a machine and returns when it has printed "ready".
+func startReady(t *testing.T, args ...string) (io.Reader, *exec.Cmd) {
+	t.Helper()
+	cmd := exec.Command(kiln, append([]string{"run", "-q"}, args...)...)
+	cmd.Dir = ".."
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	ready := make([]byte, len("ready\n"))
+	if _, err := io.ReadFull(out, ready); err != nil {
+		t.Fatal(err)
+	}
+	return out, cmd
 }

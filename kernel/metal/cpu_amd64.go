@@ -19,6 +19,7 @@ func loadTables(gdtr, idtr, tr uintptr)
 func readCR2() uintptr
 func flushTLB()
 func loadCR3(a uintptr)
+func faultWithTable(idtr uintptr)
 func invlpg(a uintptr)
 func halt()
 func stop()

@@ -232,3 +232,10 @@ TEXT ·loadCR3(SB), NOSPLIT, $0-8
 	MOVQ	a+0(FP), AX
 	MOVQ	AX, CR3
 	RET
+
+// func faultWithTable(idtr uintptr)
+TEXT ·faultWithTable(SB), NOSPLIT, $0-8
+	MOVQ	idtr+0(FP), AX
+	LIDT	(AX)
+	INT	$3
+	RET

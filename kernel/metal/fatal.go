@@ -33,9 +33,11 @@ func powerOff(status uintptr) {
 	tripleFault()
 }
 
+// tripleFault faults with an empty interrupt table, so that neither the fault
+// nor the double fault that follows has a handler.
 func tripleFault() {
 	var none [2]uint64
-	loadTables(thisCPU().self+cpuGDTR, addrOf(&none), 0)
+	faultWithTable(addrOf(&none))
 	stop()
 }
 

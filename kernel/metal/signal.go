@@ -159,6 +159,9 @@ func deliverSignal(t *thread) {
 			pushSignal(t, sig, code, 0)
 			return
 		}
+		if signals[sig].handler == 0 && !ignoredByDefault(sig) {
+			exitMachine(128 + sig)
+		}
 	}
 }
 
