@@ -7,8 +7,10 @@ package net
 //
 // A segment is joined to a held packet if all of its headers agree but length,
 // checksum and sequence number, and if it is no longer than the first. It ends
-// the packet if it is shorter or has PSH. Everything else passes at once, after
-// what is held of the same connection. Nothing is held beyond a batch.
+// the packet if it is shorter or has PSH. A bare acknowledgement takes the place
+// of an earlier one that it goes beyond: the sender then sends all that they make
+// room for in one packet. Everything else passes at once, after what is held of
+// the same connection. Nothing is held beyond a batch.
 
 import (
 	"encoding/binary"
@@ -61,10 +63,15 @@ func (g *gro) add(pkt *stack.PacketBuffer, last bool) {
 			}
 			return
 		}
+		if kind == groAck && h.obsolete(&p) {
+			h.pkt.DecRef()
+			*h = p
+			return
+		}
 		g.release(i)
 		break
 	}
-	if kind != groData || p.tcp[13]&byte(header.TCPFlagPsh) != 0 || last {
+	if kind == groTCP || p.tcp[13]&byte(header.TCPFlagPsh) != 0 || last {
 		g.deliver(pkt)
 		return
 	}
@@ -105,6 +112,7 @@ func (g *gro) deliver(pkt *stack.PacketBuffer) {
 const (
 	groOther = iota // not TCP, or with options or fragments
 	groTCP          // TCP, but to be handed on by itself
+	groAck          // a TCP segment that only acknowledges
 	groData         // a TCP segment that may be joined
 )
 
@@ -139,10 +147,28 @@ func (p *groPacket) parse(pkt *stack.PacketBuffer) int {
 	}
 	p.pkt, p.ip, p.tcp, p.mss = pkt, b[:ipLen], t[:n], len(t)-n
 	p.next = t.SequenceNumber() + uint32(p.mss)
-	if p.mss == 0 || t.Flags()&^header.TCPFlagPsh != header.TCPFlagAck || len(b) != p.size {
+	switch {
+	case t.Flags()&^header.TCPFlagPsh != header.TCPFlagAck:
+		return groTCP
+	case p.mss == 0 && t.Flags() == header.TCPFlagAck && plainOptions(t[header.TCPMinimumSize:n]):
+		return groAck
+	case p.mss == 0 || len(b) != p.size:
 		return groTCP
 	}
 	return groData
+}
+
+// plainOptions reports whether a segment has no TCP options or only a time
+// stamp, as it is usually laid out: no selective acknowledgement, that is.
+func plainOptions(o []byte) bool {
+	return len(o) == 0 || len(o) == 12 && o[0] == header.TCPOptionNOP && o[1] == header.TCPOptionNOP && o[2] == header.TCPOptionTS
+}
+
+// obsolete reports whether the bare acknowledgement h says nothing that p, which
+// followed it, does not say. One that repeats the number tells of a loss.
+func (h *groPacket) obsolete(p *groPacket) bool {
+	return h.mss == 0 && string(h.tcp[4:8]) == string(p.tcp[4:8]) && // sequence number
+		int32(header.TCP(p.tcp).AckNumber()-header.TCP(h.tcp).AckNumber()) > 0
 }
 
 func (h *groPacket) sameFlow(p *groPacket) bool {

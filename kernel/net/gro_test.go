@@ -1,6 +1,7 @@
 package net
 
 import (
+	"slices"
 	"testing"
 
 	"gvisor.dev/gvisor/pkg/buffer"
@@ -13,6 +14,7 @@ import (
 type collector struct {
 	lengths  []int
 	payloads []string
+	acks     []uint32
 }
 
 func (c *collector) DeliverNetworkPacket(_ tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) {
@@ -20,17 +22,23 @@ func (c *collector) DeliverNetworkPacket(_ tcpip.NetworkProtocolNumber, pkt *sta
 	ip := header.IPv4(v)
 	c.lengths = append(c.lengths, int(ip.TotalLength()))
 	c.payloads = append(c.payloads, string(v[40:]))
+	c.acks = append(c.acks, header.TCP(v[20:]).AckNumber())
 }
 
 func (c *collector) DeliverLinkPacket(tcpip.NetworkProtocolNumber, *stack.PacketBuffer) {}
 
 // tcpFrame is a received TCP segment from a port.
 func tcpFrame(port uint16, seq uint32, flags header.TCPFlags, payload string) *stack.PacketBuffer {
+	return ackFrame(port, seq, 9, flags, payload)
+}
+
+// ackFrame is tcpFrame with an acknowledgement number.
+func ackFrame(port uint16, seq, ack uint32, flags header.TCPFlags, payload string) *stack.PacketBuffer {
 	b := make([]byte, etherLen+40, 200)
 	b = append(b, payload...)
 	header.Ethernet(b).Encode(&header.EthernetFields{Type: header.IPv4ProtocolNumber})
 	header.IPv4(b[etherLen:]).Encode(&header.IPv4Fields{TotalLength: uint16(len(b) - etherLen), TTL: 64, Protocol: 6})
-	header.TCP(b[etherLen+20:]).Encode(&header.TCPFields{SrcPort: port, DstPort: 80, SeqNum: seq, AckNum: 9, DataOffset: 20, Flags: flags, WindowSize: 100})
+	header.TCP(b[etherLen+20:]).Encode(&header.TCPFields{SrcPort: port, DstPort: 80, SeqNum: seq, AckNum: ack, DataOffset: 20, Flags: flags, WindowSize: 100})
 	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(b)})
 	pkt.LinkHeader().Consume(etherLen)
 	pkt.NetworkProtocolNumber = header.IPv4ProtocolNumber
@@ -86,4 +94,17 @@ func TestGRO(t *testing.T) {
 			t.Errorf("%d packets", len(c.payloads))
 		}
 	})
+}
+
+func TestGROAcks(t *testing.T) {
+	var c collector
+	g := gro{up: &dispatcher{&c}}
+	numbers := []uint32{10, 20, 20, 30, 40} // 20 twice: the receiver misses a segment
+	for i, n := range numbers {
+		g.add(ackFrame(1, 0, n, header.TCPFlagAck, ""), i == len(numbers)-1)
+	}
+	g.flush()
+	if want := []uint32{20, 40}; !slices.Equal(c.acks, want) {
+		t.Errorf("acknowledgements %d, want %d", c.acks, want)
+	}
 }
