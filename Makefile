@@ -5,7 +5,7 @@
 GO  ?= go
 BIN := bin/kiln
 
-.PHONY: help build setup demo test check clean
+.PHONY: help build setup demo test soak check clean
 
 help:
 	@sed -n 's/^# make /make /p' $(MAKEFILE_LIST)
@@ -24,10 +24,14 @@ demo: setup build
 check:
 	$(GO) vet $$($(GO) list ./... | grep -v '/kernel/metal$$')
 	$(GO) vet -unsafeptr=false -framepointer=false ./kernel/metal
-	$(GO) test ./abi/... ./cmd/... ./examples/... ./host/... ./kernel/... .
+	$(GO) test ./abi/... ./cmd/... ./examples/... ./host/... ./kernel/... ./test/bench/... .
 
 test: setup build check
-	$(GO) test -timeout 50m -v ./test
+	$(GO) test -p 1 -timeout 45m -v ./test ./test/std
+
+# make soak  50 boots of each of the soak programs, with 1, 2 and 4 CPUs
+soak: setup
+	$(GO) test ./test -run TestSoak -soak 50 -timeout 0 -v
 
 # make clean  remove what was built
 clean:
