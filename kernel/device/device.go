@@ -105,6 +105,18 @@ type Linker interface {
 	Link() bool
 }
 
+// Batcher is a Net that takes packets without telling the device at once, so that
+// several calls share one notification, which is what costs most under
+// emulation. The rule for Transmit, one writer a queue, is for all three.
+type Batcher interface {
+	Net
+	// Queue is Transmit, but the device may look at the packets only after
+	// Flush. What fills a good part of the ring goes out at once.
+	Queue(q int, packets []Packet) (n int, err error)
+	// Flush tells the device about the packets queued. It does not block.
+	Flush(q int)
+}
+
 // Offloads are the things a network device can do itself.
 type Offloads struct {
 	TxChecksum bool // fills in a TCP or UDP checksum whose pseudo-header sum is in place

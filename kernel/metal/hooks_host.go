@@ -3,6 +3,7 @@
 package metal
 
 import (
+	"runtime"
 	"syscall"
 	"unsafe"
 )
@@ -18,6 +19,9 @@ func pollClose(pd uintptr)                {}
 // HoldPoll and ReleasePoll do nothing outside a unikernel.
 func HoldPoll()    {}
 func ReleasePoll() {}
+
+// Yield is runtime.Gosched outside a unikernel.
+func Yield() { runtime.Gosched() }
 
 func symbol(pc uintptr) string { return "" }
 

@@ -92,6 +92,13 @@ func SetSyscallHook(h func(trap, a1, a2, a3, a4, a5, a6 uintptr, p1, p2, p3, p4,
 	kilnHook = h
 }
 
+//go:linkname goyield runtime.goyield
+func goyield()
+
+// Yield lets the goroutines that are ready to run on this CPU go first.
+// runtime.Gosched would let those of all CPUs go first, over and over.
+func Yield() { goyield() }
+
 // The runtime's function tables, for tracebacks of the kernel's own failures.
 // runtime.FuncForPC would allocate.
 

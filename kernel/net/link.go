@@ -14,6 +14,7 @@ package net
 // one batch.
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -37,6 +38,7 @@ const (
 // over a device.
 type link struct {
 	dev      device.Net
+	batch    device.Batcher // dev, if packets are to be collected for it
 	clock    *clock
 	offloads device.Offloads
 	mac      tcpip.LinkAddress
@@ -60,6 +62,12 @@ func newLink(dev device.Net, c *clock) *link {
 	for i := range l.tx {
 		l.tx[i].acks = new(ackDelay)
 		l.tx[i].tick = func() { l.ackTick(i) }
+		l.tx[i].flush = make(chan struct{}, 1)
+	}
+	// Collecting costs a turn of a goroutine. With other CPUs, that turn would
+	// come at once on one of them, and collect nothing.
+	if runtime.GOMAXPROCS(0) == 1 {
+		l.batch, _ = dev.(device.Batcher)
 	}
 	return l
 }
@@ -69,6 +77,9 @@ func (l *link) start() {
 	for q := range l.tx {
 		l.running.Add(1)
 		go l.receive(q)
+		if l.batch != nil {
+			go l.flushLoop(q)
+		}
 	}
 }
 

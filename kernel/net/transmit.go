@@ -16,6 +16,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"kiln/kernel/device"
+	"kiln/kernel/metal"
 )
 
 const (
@@ -37,6 +38,9 @@ type txQueue struct {
 	piece   [1][]byte
 	acks    *ackDelay
 	tick    func() // looks at the kept ACKs
+
+	flush    chan struct{} // asks flushLoop for a turn
+	flushing bool          // it was asked
 }
 
 // WritePacket implements stack.QueueingDiscipline.
@@ -65,13 +69,42 @@ func (l *link) WritePacket(pkt *stack.PacketBuffer) tcpip.Error {
 	default:
 		q.whole(&t, int(gso.MSS), l.offloads.TxChecksum)
 	}
-	_, err := l.dev.Transmit(i, q.packets)
+	err := l.send(i)
 	clear(q.data)
 	clear(q.pieces)
 	if err != nil {
 		return &tcpip.ErrAborted{}
 	}
 	return nil
+}
+
+// send hands the batch of queue i, which is locked, to the device.
+func (l *link) send(i int) error {
+	q := &l.tx[i]
+	if l.batch == nil {
+		_, err := l.dev.Transmit(i, q.packets)
+		return err
+	}
+	_, err := l.batch.Queue(i, q.packets)
+	if !q.flushing {
+		q.flushing = true
+		q.flush <- struct{}{}
+	}
+	return err
+}
+
+// flushLoop tells the device about the packets of queue i, once all goroutines
+// that were ready to run when the first packet came have had their turn and
+// sent theirs.
+func (l *link) flushLoop(i int) {
+	q := &l.tx[i]
+	for range q.flush {
+		metal.Yield()
+		q.mu.Lock()
+		q.flushing = false
+		l.batch.Flush(i)
+		q.mu.Unlock()
+	}
 }
 
 // WritePackets implements stack.LinkEndpoint.

@@ -194,6 +194,9 @@ func (q *Queue) Add(bufs ...Buffer) (id uint16, err error) {
 	return head, nil
 }
 
+// Unsubmitted is the number of chains added since the last Submit.
+func (q *Queue) Unsubmitted() int { return int(q.availIdx - q.shownIdx) }
+
 // Submit shows the device what was added, and notifies it once if it wants to
 // know.
 func (q *Queue) Submit() {

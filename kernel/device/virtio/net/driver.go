@@ -152,8 +152,26 @@ func (d *Driver) Receive(q int, into []device.Frame) (int, error) {
 
 // Transmit implements device.Net.
 func (d *Driver) Transmit(q int, packets []device.Packet) (int, error) {
-	return d.tx[q].transmit(packets, d.stopped)
+	n, err := d.tx[q].queue(packets, d.stopped)
+	d.tx[q].q.Submit()
+	if err == nil {
+		err = d.tx[q].q.Err()
+	}
+	return n, err
 }
+
+// Queue implements device.Batcher.
+func (d *Driver) Queue(q int, packets []device.Packet) (int, error) {
+	t := d.tx[q]
+	n, err := t.queue(packets, d.stopped)
+	if t.q.Unsubmitted() >= t.q.Size()/4 {
+		t.q.Submit()
+	}
+	return n, err
+}
+
+// Flush implements device.Batcher.
+func (d *Driver) Flush(q int) { d.tx[q].q.Submit() }
 
 // Dropped is the number of received frames that were dropped because the device
 // gave them a header or a length that made no sense.

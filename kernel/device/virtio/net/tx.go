@@ -75,9 +75,9 @@ func newTxQueue(v *virtio.Device, mem device.Allocator, index, size int, mtu int
 	return t, err
 }
 
-// transmit sends packets; stop, looked at before each wait, ends it with an
-// error.
-func (t *txQueue) transmit(packets []device.Packet, stop func() error) (n int, err error) {
+// queue adds packets without showing them to the device, unless the ring fills;
+// stop, looked at before each wait, ends it with an error.
+func (t *txQueue) queue(packets []device.Packet, stop func() error) (n int, err error) {
 	if err := stop(); err != nil {
 		return 0, err
 	}
@@ -86,11 +86,9 @@ func (t *txQueue) transmit(packets []device.Packet, stop func() error) (n int, e
 	}
 	for n = range packets {
 		if err := t.send(&packets[n], stop); err != nil {
-			t.q.Submit()
 			return n, err
 		}
 	}
-	t.q.Submit()
 	return len(packets), t.q.Err()
 }
 
