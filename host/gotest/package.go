@@ -83,8 +83,8 @@ var systemDirs = []string{"/bin", "/home", "/usr/bin", "/usr/lib", "/usr/share"}
 
 // addFiles adds what the tests may look for, at the paths that it has here:
 // the package's directory, with the packages in it as empty directories, a
-// testdata directory beside it, and for the standard library the files of
-// GOROOT that many of its tests read.
+// testdata directory beside it, and for the standard library what more of
+// GOROOT its tests read: sources of packages beside it, and a few files.
 func (p Package) addFiles(set *files.Set) error {
 	for _, dir := range systemDirs {
 		set.AddDir(dir)
@@ -99,8 +99,10 @@ func (p Package) addFiles(set *files.Set) error {
 	if err != nil {
 		return err
 	}
-	extra := []string{filepath.Join(filepath.Dir(p.Dir), "testdata")}
+	parent := filepath.Dir(p.Dir)
+	extra := []string{filepath.Join(parent, "testdata")}
 	if p.Standard {
+		extra = append(extra, p.sourcesNearby()...)
 		for _, name := range []string{"VERSION", "lib/time/zoneinfo.zip", "src/testdata"} {
 			extra = append(extra, filepath.Join(p.Root, name))
 		}
@@ -114,6 +116,18 @@ func (p Package) addFiles(set *files.Set) error {
 		}
 	}
 	return nil
+}
+
+// sourcesNearby returns the Go files of the directory above the package's, and
+// of the packages in that.
+func (p Package) sourcesNearby() []string {
+	parent := filepath.Dir(p.Dir)
+	if parent == filepath.Join(p.Root, "src") {
+		return nil // it would be most of the library
+	}
+	above, _ := filepath.Glob(filepath.Join(parent, "*.go"))
+	beside, _ := filepath.Glob(filepath.Join(parent, "*", "*.go"))
+	return append(above, beside...)
 }
 
 // belongs decides what of the package's directory goes into the guest: all but
