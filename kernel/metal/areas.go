@@ -38,7 +38,12 @@ func areaAt(i int) *area {
 	return (*area)(unsafe.Pointer(privAreas + uintptr(i)*unsafe.Sizeof(area{})))
 }
 
-func initAreas() { areas.next = heapBase }
+func initAreas() {
+	areas.next = heapBase
+	if phys.total < smallMachine {
+		faultAround = smallAround
+	}
+}
 
 // findArea returns the index of the first area that ends above a.
 func findArea(a uintptr) int {
@@ -348,8 +353,14 @@ func sysMincore(addr, n, vec uintptr) uintptr {
 }
 
 // faultAround is how many bytes around a fault are populated together: the
-// runtime uses its memory in runs, and a fault costs more than a page.
-const faultAround = 64 << 10
+// runtime uses its memory in runs, and a fault costs more than a page. A small
+// machine cannot spare the pages that are not used after all.
+var faultAround uintptr = 64 << 10
+
+const (
+	smallMachine = 48 << 20
+	smallAround  = 16 << 10
+)
 
 // Results of populate.
 const (
