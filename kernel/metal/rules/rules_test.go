@@ -11,7 +11,7 @@ import (
 )
 
 // packages run in metal context as a whole.
-var packages = []string{"acpi", "buddy", "clock", "le", "pvh", "random", "timers"}
+var packages = []string{"acpi", "clock", "le", "pvh", "random"}
 
 // imports that they may have: none of these needs its init functions to have run.
 var imports = []string{"kiln/kernel/metal/le", "math/bits", "sync/atomic"}
