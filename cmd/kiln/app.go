@@ -86,7 +86,7 @@ a Go package and the library OS are linked into one bootable image.
 Start with "kiln doctor" to see whether this computer has what it takes, then
 "kiln run" a Go package.`,
 		Example: `  kiln run ./examples/hello
-  kiln run -p 8080:80 ./examples/webserver
+  kiln run -p 8080:8080 ./examples/webserver
   kiln build ./examples/webserver -o webserver.kiln
   kiln test bufio`,
 		SuggestionsMinimumDistance: 2,

@@ -41,7 +41,7 @@ machine never outlives Kiln, and it leaves no file behind.
 Exit status 125 means that Kiln itself failed or that the kernel did, 2 that the
 command line is wrong, 137 that the machine was killed.`,
 		Example: `  kiln run ./examples/hello
-  kiln run -p 8080:80 ./examples/webserver
+  kiln run -p 8080:8080 ./examples/webserver
   kiln run -p 127.0.0.1:0:80 -p 53:53/udp -m 512M -c 2 ./cmd/server -- -verbose
   kiln run -e LEVEL=debug --env-file .env -v ./site:/var/www ./cmd/server
   kiln run --dry-run server.kiln`,
