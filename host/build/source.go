@@ -46,7 +46,7 @@ func kernelSources(ctx context.Context, source fs.FS, cache string, t *toolchain
 
 // preparationVersion is part of the names in the cache: raise it when the same
 // sources have to be prepared in another way.
-const preparationVersion = 4
+const preparationVersion = 5
 
 // scanSource lists the files that a build can need, in order, and hashes them.
 func scanSource(source fs.FS) (names []string, hash string, err error) {
@@ -94,7 +94,12 @@ func (p *preparation) prepare(ctx context.Context, dir string) error {
 	}
 	r := newRewriter(pkgs)
 	third := filepath.Join(p.cache, "third_party", thirdPartyHash(p.source, pkgs, p.tools.release))
-	if err := makeDir(third, func(tmp string) error { return copyThirdParty(tmp, pkgs, r) }); err != nil {
+	if err := makeDir(third, func(tmp string) error {
+		if err := copyThirdParty(tmp, pkgs, r); err != nil {
+			return err
+		}
+		return copyAdditions(tmp, p.source, r)
+	}); err != nil {
 		return err
 	}
 	return makeDir(dir, func(tmp string) error {

@@ -12,7 +12,7 @@ package build
 // the path of a symbol with ∕ and · for / and dot. Directives that the compiler
 // does not know, which it refuses in the standard library only, become ordinary
 // comments. All edits stay within their line. That keeps the kernel's versions
-// apart from the program's, too.
+// apart from the program's, too. A file of the kernel's own may join a package.
 
 import (
 	"bytes"
@@ -102,7 +102,42 @@ func thirdPartyHash(source fs.FS, pkgs []*thirdPackage, release int) string {
 	for _, p := range pkgs {
 		fmt.Fprintln(h, p.ImportPath, p.files())
 	}
+	for _, a := range additions {
+		data, _ := fs.ReadFile(source, a.file)
+		fmt.Fprintf(h, "%s %d\n%s", a.file, len(data), data)
+	}
 	return shortHash(h.Sum(nil))
+}
+
+// additions are files of the kernel that become part of a package of another
+// module. A build constraint keeps them out of the kernel's own packages.
+var additions = []struct{ file, pkg string }{
+	{"kernel/net/tcpfast/fastpath.go", "gvisor.dev/gvisor/pkg/tcpip/transport/tcp"},
+}
+
+// copyAdditions puts the additions into their packages' copies in dir.
+func copyAdditions(dir string, source fs.FS, r *rewriter) error {
+	for _, a := range additions {
+		if !r.known[a.pkg] {
+			continue
+		}
+		data, err := fs.ReadFile(source, a.file)
+		if err != nil {
+			return err
+		}
+		constraint, rest, ok := bytes.Cut(data, []byte("\n"))
+		if !ok || !bytes.HasPrefix(constraint, []byte("//go:build ")) {
+			return fmt.Errorf("%s does not begin with a build constraint", a.file)
+		}
+		name := path.Join(a.pkg, "kiln_"+path.Base(a.file))
+		if rest, err = r.file(name, rest); err != nil {
+			return err
+		}
+		if err := writeFile(filepath.Join(dir, filepath.FromSlash(name)), rest); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func copyThirdParty(dir string, pkgs []*thirdPackage, r *rewriter) error {

@@ -23,9 +23,11 @@ import (
 const groFlows = 8
 
 type gro struct {
-	up   *dispatcher
-	held [groFlows]groPacket
-	n    int
+	up    *dispatcher
+	flows *flowTable
+	due   *flusher
+	held  [groFlows]groPacket
+	n     int
 }
 
 // groPacket is a packet that segments may be joined to. ip and tcp are its
@@ -42,14 +44,11 @@ type groPacket struct {
 // add hands pkt, whose link header is parsed, to the stack now or by the next
 // flush. It takes the reference. last says that no packet follows in the batch.
 func (g *gro) add(pkt *stack.PacketBuffer, last bool) {
-	if last && g.n == 0 {
-		g.deliver(pkt)
-		return
-	}
 	var p groPacket
 	kind := p.parse(pkt)
 	if kind == groOther {
-		g.deliver(pkt)
+		g.up.DeliverNetworkPacket(pkt.NetworkProtocolNumber, pkt)
+		pkt.DecRef()
 		return
 	}
 	for i := range g.held[:g.n] {
@@ -72,7 +71,7 @@ func (g *gro) add(pkt *stack.PacketBuffer, last bool) {
 		break
 	}
 	if kind == groTCP || p.tcp[13]&byte(header.TCPFlagPsh) != 0 || last {
-		g.deliver(pkt)
+		g.deliver(&p)
 		return
 	}
 	if g.n == groFlows {
@@ -80,6 +79,18 @@ func (g *gro) add(pkt *stack.PacketBuffer, last bool) {
 	}
 	g.held[g.n] = p
 	g.n++
+}
+
+// pass hands pkt to its connection or to the stack, as it is. It takes the
+// reference.
+func (g *gro) pass(pkt *stack.PacketBuffer) {
+	var p groPacket
+	if p.parse(pkt) != groOther {
+		g.deliver(&p)
+		return
+	}
+	g.up.DeliverNetworkPacket(pkt.NetworkProtocolNumber, pkt)
+	pkt.DecRef()
 }
 
 // flush hands all held packets to the stack.
@@ -100,12 +111,15 @@ func (g *gro) release(i int) {
 	} else {
 		binary.BigEndian.PutUint16(h.ip[4:], uint16(h.size-header.IPv6MinimumSize))
 	}
-	g.deliver(h.pkt)
+	g.deliver(&h)
 }
 
-func (g *gro) deliver(pkt *stack.PacketBuffer) {
-	g.up.DeliverNetworkPacket(pkt.NetworkProtocolNumber, pkt)
-	pkt.DecRef()
+// deliver hands a TCP packet to its connection or to the stack.
+func (g *gro) deliver(p *groPacket) {
+	if !g.flows.receive(p, g.due) {
+		g.up.DeliverNetworkPacket(p.pkt.NetworkProtocolNumber, p.pkt)
+	}
+	p.pkt.DecRef()
 }
 
 // Kinds of packets.

@@ -68,7 +68,7 @@ func TestGRO(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var c collector
-			g := gro{up: &dispatcher{&c}}
+			g := gro{up: &dispatcher{&c}, flows: new(flowTable), due: new(flusher)}
 			for i, s := range tt.in {
 				g.add(tcpFrame(s.port, s.seq, s.flags, s.data), i == len(tt.in)-1)
 			}
@@ -85,7 +85,7 @@ func TestGRO(t *testing.T) {
 	}
 	t.Run("more flows than slots", func(t *testing.T) {
 		var c collector
-		g := gro{up: &dispatcher{&c}}
+		g := gro{up: &dispatcher{&c}, flows: new(flowTable), due: new(flusher)}
 		for i := range 3 * groFlows {
 			g.add(tcpFrame(uint16(i), 0, ack, "x"), false)
 		}
@@ -98,7 +98,7 @@ func TestGRO(t *testing.T) {
 
 func TestGROAcks(t *testing.T) {
 	var c collector
-	g := gro{up: &dispatcher{&c}}
+	g := gro{up: &dispatcher{&c}, flows: new(flowTable), due: new(flusher)}
 	numbers := []uint32{10, 20, 20, 30, 40} // 20 twice: the receiver misses a segment
 	for i, n := range numbers {
 		g.add(ackFrame(1, 0, n, header.TCPFlagAck, ""), i == len(numbers)-1)

@@ -38,7 +38,8 @@ type inet struct {
 	tcp    *tcp.Endpoint
 	wq     *waiter.Queue
 	closed atomic.Bool
-	shut   atomic.Int32 // directions of Shutdown: shutRead, shutWrite
+	shut   atomic.Int32         // directions of Shutdown: shutRead, shutWrite
+	flow   atomic.Pointer[flow] // of an established stream
 	// failure is an error of the stream (an errno) that has been taken from
 	// the endpoint to see whether there is one.
 	failure atomic.Int32
@@ -143,6 +144,7 @@ func (s *inet) Close() error {
 		return syscall.EBADF
 	}
 	s.net.clock.tick()
+	s.leaveFlow()
 	s.ep.Close()
 	return nil
 }
@@ -254,7 +256,26 @@ func (s *inet) Accept() (socket.Socket, socket.Addr, error) {
 		return nil, socket.Addr{}, errno(e)
 	}
 	c := s.net.wrap(s.family, s.typ, s.proto, ep, wq)
+	c.joinFlow()
 	return c, c.sockAddr(peer), nil
+}
+
+// joinFlow gives an established stream its fast path.
+func (s *inet) joinFlow() {
+	f := s.net.flows.add(s.tcp)
+	if f == nil {
+		return
+	}
+	s.flow.Store(f)
+	if s.closed.Load() {
+		s.leaveFlow()
+	}
+}
+
+func (s *inet) leaveFlow() {
+	if f := s.flow.Swap(nil); f != nil {
+		s.net.flows.remove(f)
+	}
 }
 
 // Connect implements socket.Socket.

@@ -163,12 +163,22 @@ func (s *inet) write(o tcpip.WriteOptions) (int, error) {
 		}
 		return int(n), errno(e)
 	}
+	f := s.flow.Load()
+	if f != nil {
+		f.answered()
+		if n := s.src.n; f.out.Load() != nil && f.ep.FastSend(&s.src, f) {
+			return n, nil
+		}
+	}
 	// Atomic spares the endpoint from being unlocked while it copies; a stream
 	// still takes what fits.
 	o.Atomic = true
 	n, e := s.tcp.Write(&s.src, o)
 	if e != nil {
 		return 0, s.streamError(e)
+	}
+	if f == nil && n > 0 {
+		s.joinFlow()
 	}
 	return int(n), nil
 }

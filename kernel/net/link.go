@@ -40,6 +40,7 @@ type link struct {
 	dev      device.Net
 	batch    device.Batcher // dev, if packets are to be collected for it
 	clock    *clock
+	flows    *flowTable
 	offloads device.Offloads
 	mac      tcpip.LinkAddress
 	mtu      atomic.Uint32
@@ -54,14 +55,12 @@ type link struct {
 
 type dispatcher struct{ stack.NetworkDispatcher }
 
-func newLink(dev device.Net, c *clock) *link {
+func newLink(dev device.Net, c *clock, flows *flowTable) *link {
 	mac := dev.MAC()
-	l := &link{dev: dev, clock: c, offloads: dev.Offloads(), mac: tcpip.LinkAddress(mac[:])}
+	l := &link{dev: dev, clock: c, flows: flows, offloads: dev.Offloads(), mac: tcpip.LinkAddress(mac[:])}
 	l.mtu.Store(uint32(dev.MTU()))
 	l.tx = make([]txQueue, max(1, dev.Queues()))
 	for i := range l.tx {
-		l.tx[i].acks = new(ackDelay)
-		l.tx[i].tick = func() { l.ackTick(i) }
 		l.tx[i].flush = make(chan struct{}, 1)
 	}
 	// Collecting costs a turn of a goroutine. With other CPUs, that turn would
@@ -87,7 +86,10 @@ func (l *link) start() {
 func (l *link) receive(q int) {
 	defer l.running.Done()
 	frames := make([]device.Frame, receiveBatch)
-	var g gro
+	u := &flusher{wake: make(chan struct{}, 1)}
+	defer close(u.wake)
+	go u.run()
+	g := gro{flows: l.flows, due: u}
 	for {
 		n, err := l.dev.Receive(q, frames)
 		l.clock.tick()
@@ -103,13 +105,13 @@ func (l *link) receive(q int) {
 				pkt.DecRef()
 			case large:
 				g.flush()
-				up.DeliverNetworkPacket(pkt.NetworkProtocolNumber, pkt)
-				pkt.DecRef()
+				g.pass(pkt)
 			default:
 				g.add(pkt, i == n-1)
 			}
 		}
 		g.flush()
+		u.post()
 		if err != nil {
 			return
 		}

@@ -3,7 +3,8 @@
 // them (socket(7), ip(7), ipv6(7), tcp(7), udp(7), netlink(7)).
 //
 // The way of a packet up: device, link (link.go), stack, socket. Down: socket
-// (inet.go), stack, link (transmit.go, ack.go). Locks are taken from the socket
+// (inet.go), stack, link (transmit.go); established
+// connections leave the stack out (fastpath.go). Locks are taken from the socket
 // down to the link; the stack's own locks lie between, so that nothing here
 // calls into the stack with a lock of the link held.
 //
@@ -48,6 +49,7 @@ const (
 type Network struct {
 	stack  *stack.Stack
 	clock  *clock
+	flows  flowTable
 	config socket.Config
 	unix   *socket.Unix
 	nics   []*nic
@@ -161,7 +163,7 @@ func (n *Network) addLoopback() error {
 }
 
 func (n *Network) addDevice(i int, d device.Net) error {
-	e := &nic{id: firstNIC + tcpip.NICID(i), name: "eth" + strconv.Itoa(i), link: newLink(d, n.clock)}
+	e := &nic{id: firstNIC + tcpip.NICID(i), name: "eth" + strconv.Itoa(i), link: newLink(d, n.clock, &n.flows)}
 	n.nics = append(n.nics, e)
 	if err := n.stack.CreateNICWithOptions(e.id, e.link, stack.NICOptions{Name: e.name, QDisc: e.link}); err != nil {
 		return errors.New("net: cannot create interface " + e.name + ": " + err.String())
@@ -205,9 +207,7 @@ func (n *Network) Drain() {
 		}
 		time.Sleep(wait)
 	}
-	for _, e := range n.nics {
-		e.link.flush()
-	}
+	n.flows.settle()
 }
 
 // connections returns the TCP endpoints, those that the program has closed

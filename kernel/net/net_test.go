@@ -172,6 +172,7 @@ func TestManyConnections(t *testing.T) {
 
 // A client that asks and a server that answers need one packet each.
 func TestDelayedAck(t *testing.T) {
+	needFastPath(t)
 	var packets [2]atomic.Int64
 	a, b := newPair(t, nettest.Options{Tap: func(from int, _ []byte) { packets[from].Add(1) }})
 	c, s := connect(t, a, b)

@@ -24,21 +24,20 @@ const (
 	maxSegments = 18
 	// maxHeaders bounds link, network and transport headers: 14 + 60 + 60.
 	maxHeaders = 134
+	// stampOptions is the length of the options that every segment of a
+	// connection with time stamps has (RFC 7323, appendix A).
+	stampOptions = 12
 )
 
 // txQueue is a transmit queue and the scratch memory of its one writer.
 type txQueue struct {
-	mu      sync.Mutex
-	data    [][]byte        // pieces of the stack's packet
-	pieces  [][]byte        // pieces of all packets of the batch
-	packets []device.Packet // the batch
-	headers []byte          // headers of the packets of the batch
-	linear  []byte          // for packets in more pieces than the device takes
-	kept    []byte          // an ACK that was kept back and goes out now
-	piece   [1][]byte
-	acks    *ackDelay
-	tick    func() // looks at the kept ACKs
-
+	mu       sync.Mutex
+	data     [][]byte        // pieces of the stack's packet
+	pieces   [][]byte        // pieces of all packets of the batch
+	packets  []device.Packet // the batch
+	headers  []byte          // headers of the packets of the batch
+	linear   []byte          // for packets in more pieces than the device takes
+	header   [maxHeaders]byte
 	flush    chan struct{} // asks flushLoop for a turn
 	flushing bool          // it was asked
 }
@@ -58,10 +57,10 @@ func (l *link) WritePacket(pkt *stack.PacketBuffer) tcpip.Error {
 	if t.v6 {
 		tso = l.offloads.TSO6
 	}
+	if ok {
+		l.learn(i, &t)
+	}
 	switch {
-	case ok && q.keepAck(&t):
-		clear(q.data)
-		return nil
 	case !ok || gso.Type == stack.GSONone:
 		q.packets = append(q.packets, device.Packet{Data: q.data})
 	case t.size > int(gso.MSS) && !tso:

@@ -160,11 +160,16 @@ func (d *Driver) Transmit(q int, packets []device.Packet) (int, error) {
 	return n, err
 }
 
+// submitAt is how many packets are queued at most before the device is told:
+// enough to share the notification's cost, and few enough that the device does
+// not lie idle while a long batch is made.
+const submitAt = 8
+
 // Queue implements device.Batcher.
 func (d *Driver) Queue(q int, packets []device.Packet) (int, error) {
 	t := d.tx[q]
 	n, err := t.queue(packets, d.stopped)
-	if t.q.Unsubmitted() >= t.q.Size()/4 {
+	if t.q.Unsubmitted() >= submitAt {
 		t.q.Submit()
 	}
 	return n, err

@@ -1,0 +1,308 @@
+//go:build kiln_tcp
+
+// Package tcp is an addition to gVisor's package of this name: when a kernel is
+// built, this file is put beside gVisor's, and only there does it compile. It is
+// the fast path of an established connection, as Van Jacobson's header
+// prediction has it: a segment that is the next one in order goes to the reader,
+// and data that the peer's window has room for goes out, without the layers in
+// between. Whatever is not the usual case (loss, reordering, a closing or
+// congested connection, options other than the time stamp) is declined, before
+// anything has changed, and goes gVisor's way; both share all state.
+//
+// kernel/net finds these methods by type assertion. So their parameters are of
+// types that it can name, and without this file it does without them.
+package tcp
+
+import (
+	"encoding/binary"
+
+	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/seqnum"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/waiter"
+)
+
+// segmentSender puts a segment with data on the wire. The headers' other fields
+// are those of the connection; a time stamp is sent if stamped. It does not keep
+// the payload.
+type segmentSender = interface {
+	SendSegment(seq, ack uint32, window uint16, stamped bool, stamp, echo uint32, payload []byte)
+}
+
+// stampOptions is the length of the options of a segment that carries a time
+// stamp, laid out as in RFC 7323, appendix A.
+const stampOptions = 12
+
+// FastReceive processes a segment whose header is h and whose payload are size
+// bytes of pkt, after headers bytes. It reports false if the segment has to go
+// the ordinary way; otherwise it has its own reference to what it needs of pkt.
+//
+// It sends nothing, so that its caller never waits for room in a transmit queue.
+// now reports that FastFlush has something to send; later, that there is only an
+// acknowledgement to be sent, and that delay allows to wait with it.
+func (e *Endpoint) FastReceive(h header.TCP, pkt *stack.PacketBuffer, headers, size int, delay bool) (taken, now, later bool) {
+	if !e.TryLock() {
+		return false, false, false // its owner finds the segment in the queue
+	}
+	defer e.mu.Unlock()
+	if !e.fastReceiveLocked(h, pkt, headers, size) {
+		return false, false, false
+	}
+	e.stack.Stats().TCP.ValidSegmentsReceived.Increment()
+	e.stats.SegmentsReceived.Increment()
+	e.resetKeepaliveTimer(true)
+	unacked := e.snd.MaxSentAck.Size(e.rcv.RcvNxt)
+	later = delay && unacked > 0 && unacked <= seqnum.Size(e.amss)
+	return true, unacked > 0 && !later || e.snd.writeNext != nil, later
+}
+
+// +checklocks:e.mu
+func (e *Endpoint) fastReceiveLocked(h header.TCP, pkt *stack.PacketBuffer, headers, size int) bool {
+	if e.EndpointState() != StateEstablished || !e.segmentQueue.empty() || e.probe != nil {
+		return false
+	}
+	s, r := e.snd, e.rcv
+	if h.Flags()&^header.TCPFlagPsh != header.TCPFlagAck || seqnum.Value(h.SequenceNumber()) != r.RcvNxt || !r.plain(size) {
+		return false
+	}
+	stamp, echo, ok := e.fastOptions(h.Options())
+	if !ok || s.state != tcpip.Open || s.FastRecovery.Active || s.zeroWindowProbing || s.rc.tlpRxtOut || s.ep.scoreboard.Sacked() != 0 {
+		return false
+	}
+	ack, window := seqnum.Value(h.AckNumber()), seqnum.Size(h.WindowSize())<<s.SndWndScale
+	fresh := s.SndUna.LessThan(ack) && ack.LessThanEq(s.SndNxt)
+	switch {
+	case window == 0:
+		return false
+	case !fresh && (ack != s.SndUna || size == 0):
+		return false // an old or a repeated acknowledgement, or a window update
+	case fresh && !s.sentOnce(ack):
+		return false
+	}
+	now := e.stack.Clock().NowMonotonic()
+	if e.SendTSOk {
+		e.updateRecentTimestamp(stamp, s.MaxSentAck, r.RcvNxt)
+	}
+	s.SndWnd = window
+	if fresh {
+		s.acknowledged(ack, echo, now)
+	}
+	if size > 0 {
+		pkt.Data().TrimFront(headers)
+		pkt.Data().CapLength(size) // without the padding of a short frame
+		e.deliver(pkt, size, now)
+	}
+	return true
+}
+
+// plain reports whether a segment of size bytes that starts at RcvNxt can be
+// consumed as it is.
+func (r *receiver) plain(size int) bool {
+	e := r.ep
+	e.rcvQueueMu.Lock()
+	closed := e.RcvClosed
+	e.rcvQueueMu.Unlock()
+	return !closed && !r.closed && r.pendingRcvdSegments.Len() == 0 &&
+		(size == 0 || seqnum.Size(size) <= r.currentWindow() && e.receiveMemUsed() <= int(e.ops.GetReceiveBufferSize()))
+}
+
+// fastOptions accepts the options that every segment of the connection has: a
+// time stamp that does not go back (RFC 7323, 5), if that was agreed on.
+func (e *Endpoint) fastOptions(o []byte) (stamp, echo uint32, ok bool) {
+	if !e.SendTSOk {
+		return 0, 0, len(o) == 0
+	}
+	if len(o) != stampOptions || binary.BigEndian.Uint32(o) != header.TCPOptionNOP<<24|header.TCPOptionNOP<<16|header.TCPOptionTS<<8|header.TCPOptionTSLength {
+		return 0, 0, false
+	}
+	stamp, echo = binary.BigEndian.Uint32(o[4:]), binary.BigEndian.Uint32(o[8:])
+	return stamp, echo, int32(stamp-e.recentTimestamp()) >= 0
+}
+
+// sentOnce reports whether all that ack acknowledges was sent exactly once.
+//
+// +checklocks:s.ep.mu
+func (s *sender) sentOnce(ack seqnum.Value) bool {
+	for seg := s.writeList.Front(); seg != nil && seg.sequenceNumber.LessThan(ack); seg = seg.Next() {
+		if seg == s.writeNext || seg.xmitCount != 1 || seg.acked || seg.lost || seg.payloadSize() == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// acknowledged does what an acknowledgement of new data asks for in an open
+// connection that has lost nothing. sentOnce(ack) holds.
+//
+// +checklocks:s.ep.mu
+func (s *sender) acknowledged(ack seqnum.Value, echo uint32, now tcpip.MonotonicTime) {
+	rtt := unknownRTT
+	switch {
+	case s.ep.SendTSOk && echo != 0:
+		rtt = s.ep.elapsed(now, echo)
+		s.updateRTO(rtt)
+	case !s.ep.SendTSOk && s.RTTMeasureSeqNum.LessThan(ack):
+		rtt = now.Sub(s.RTTMeasureTime)
+		s.updateRTO(rtt)
+		s.RTTMeasureSeqNum = s.SndNxt
+	}
+	s.DupAckCount = 0
+	before, acked := s.Outstanding, s.SndUna.Size(ack)
+	s.SndUna = ack
+	s.dropAcknowledged(acked, now)
+	// Only a flow that fills its window learns that the network bears more
+	// (RFC 7661, 4.1).
+	if s.SndCwnd < 2*before {
+		s.cc.Update(before-s.Outstanding, rtt, now)
+	}
+	s.ep.updateSndBufferUsage(int(acked))
+	switch {
+	case s.SndUna == s.SndNxt:
+		s.Outstanding = 0
+		s.firstRetransmittedSegXmitTime = tcpip.MonotonicTime{}
+		s.resendTimer.disable()
+		s.probeTimer.disable()
+	case s.shouldSchedulePTO():
+		s.schedulePTO()
+	default:
+		s.probeTimer.disable()
+		s.resendTimer.enable(s.RTO)
+	}
+}
+
+// dropAcknowledged takes n bytes off the front of the write list.
+//
+// +checklocks:s.ep.mu
+func (s *sender) dropAcknowledged(n seqnum.Size, now tcpip.MonotonicTime) {
+	for n > 0 {
+		seg := s.writeList.Front()
+		size := seqnum.Size(seg.payloadSize())
+		if size > n {
+			count := s.pCount(seg, s.MaxPayloadSize)
+			seg.TrimFront(n)
+			seg.sequenceNumber.UpdateForward(n)
+			s.Outstanding -= count - s.pCount(seg, s.MaxPayloadSize)
+			break
+		}
+		n -= size
+		if s.ep.SACKPermitted && n == 0 && s.ep.tcpRecovery&tcpip.TCPRACKLossDetection != 0 {
+			s.rc.update(seg, &segment{rcvdTime: now})
+			s.rc.detectReorder(seg)
+		}
+		s.writeList.Remove(seg)
+		s.Outstanding -= s.pCount(seg, s.MaxPayloadSize)
+		seg.DecRef()
+	}
+	s.Outstanding = max(s.Outstanding, 0)
+}
+
+// deliver hands the next size bytes of the stream to the reader.
+//
+// +checklocks:e.mu
+func (e *Endpoint) deliver(pkt *stack.PacketBuffer, size int, now tcpip.MonotonicTime) {
+	r := e.rcv
+	seg := newSegment()
+	seg.pkt = pkt.IncRef()
+	seg.sequenceNumber = r.RcvNxt
+	seg.flags = header.TCPFlagAck
+	seg.rcvdTime = now
+	seg.dataMemSize = pkt.MemSize()
+	seg.setOwner(e, recvQ)
+	r.lastRcvdAckTime = now
+	r.RcvNxt.UpdateForward(seqnum.Size(size))
+	if r.RcvAcc.LessThan(r.RcvNxt) {
+		r.RcvAcc = r.RcvNxt
+	}
+	e.rcvQueueMu.Lock()
+	e.RcvBufUsed += size
+	e.rcvQueue.PushBack(seg)
+	e.rcvQueueMu.Unlock()
+	r.updateRTT(now)
+	e.waiterQueue.Notify(waiter.ReadableEvents)
+}
+
+// FastFlush sends what FastReceive has left to be sent, as far as no segment has
+// gone out in the meantime that carried it. acked reports that it took a bare
+// acknowledgement.
+func (e *Endpoint) FastFlush() (acked bool) {
+	e.LockUser()
+	defer e.UnlockUser()
+	if e.EndpointState() != StateEstablished {
+		return false
+	}
+	if e.snd.writeNext != nil {
+		e.snd.sendData()
+	}
+	if e.snd.MaxSentAck == e.rcv.RcvNxt {
+		return false
+	}
+	e.snd.sendAck()
+	return true
+}
+
+// FastSend sends all of p as one segment through out. It reports false, and has
+// taken nothing, if the segment has to go the ordinary way.
+func (e *Endpoint) FastSend(p tcpip.Payloader, out segmentSender) bool {
+	e.LockUser()
+	defer e.UnlockUser()
+	n := p.Len()
+	if !e.canFastSend(n) {
+		return false
+	}
+	e.sndQueueInfo.sndQueueMu.Lock()
+	avail, err := e.isEndpointWritableLocked()
+	if err != nil || avail < n {
+		e.sndQueueInfo.sndQueueMu.Unlock()
+		return false
+	}
+	e.sndQueueInfo.SndBufUsed += n
+	e.sndQueueInfo.sndQueueMu.Unlock()
+
+	v := buffer.NewViewSize(n)
+	p.Read(v.AsSlice())
+	payload := v.AsSlice()
+	now := e.stack.Clock().NowMonotonic()
+	seg := newOutgoingSegment(e.TransportEndpointInfo.ID, e.stack.Clock(), buffer.MakeWithView(v), e.ops.GetMark())
+	s := e.snd
+	seg.sequenceNumber = s.SndNxt
+	seg.flags = header.TCPFlagAck | header.TCPFlagPsh
+	seg.xmitTime, seg.xmitCount = now, 1
+	s.writeList.PushBack(seg)
+	if s.SndNxt == s.RTTMeasureSeqNum {
+		s.RTTMeasureTime = now
+	}
+	s.LastSendTime = now
+	ack, window := e.rcv.getSendParams()
+	s.MaxSentAck = ack
+	out.SendSegment(uint32(s.SndNxt), uint32(ack), uint16(window), e.SendTSOk, e.tsVal(now), e.recentTimestamp(), payload)
+	s.SndNxt.UpdateForward(seqnum.Size(n))
+	s.Outstanding++
+	s.postXmit(true, true)
+	e.stack.Stats().TCP.SegmentsSent.Increment()
+	e.stats.SegmentsSent.Increment()
+	return true
+}
+
+// canFastSend reports whether n bytes may go out at once, as one segment.
+//
+// +checklocks:e.mu
+func (e *Endpoint) canFastSend(n int) bool {
+	if e.EndpointState() != StateEstablished {
+		return false
+	}
+	s := e.snd
+	switch {
+	case n == 0 || n > s.MaxPayloadSize:
+	case s.writeNext != nil || s.state != tcpip.Open || s.FastRecovery.Active || s.zeroWindowProbing:
+	case s.Outstanding >= s.SndCwnd || seqnum.Size(n) > s.SndNxt.Size(s.SndUna.Add(s.SndWnd)):
+	case !s.SndNxt.LessThan(s.SndUna.Add(s.SndWnd)):
+	case n < s.MaxPayloadSize && (s.Outstanding > 0 && e.ops.GetDelayOption() || e.ops.GetCorkOption()):
+	case s.SndCwnd > InitialCwnd && e.stack.Clock().NowMonotonic().Sub(s.LastSendTime) > s.RTO:
+	case e.rcv.pendingRcvdSegments.Len() > 0:
+	default:
+		return true
+	}
+	return false
+}
