@@ -97,3 +97,20 @@ func validTransport(proto uint8, body []byte, addrs uint16, v6 bool) bool {
 	sum = checksum.Combine(sum, uint16(len(body)))
 	return checksum.Checksum(body, sum) == 0xffff
 }
+
+// validSegment is validFrame for a TCP segment in pieces.
+func validSegment(ip, tcp, payload []byte, good bool) bool {
+	addrs := ip[8:]
+	if ip[0]>>4 == 4 {
+		if checksum.Checksum(ip, 0) != 0xffff {
+			return false
+		}
+		addrs = ip[12:]
+	}
+	if good {
+		return true
+	}
+	sum := checksum.Combine(checksum.Checksum(addrs, 0), uint16(header.TCPProtocolNumber))
+	sum = checksum.Combine(sum, uint16(len(tcp)+len(payload)))
+	return checksum.Checksum(payload, checksum.Checksum(tcp, sum)) == 0xffff
+}

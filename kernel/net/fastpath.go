@@ -24,10 +24,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
-	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
 	"kiln/kernel/device"
@@ -35,7 +35,8 @@ import (
 
 // fastEndpoint is what package tcpfast adds to a TCP endpoint.
 type fastEndpoint interface {
-	FastReceive(h header.TCP, pkt *stack.PacketBuffer, headers, size int, delay bool) (taken, now, later bool)
+	FastReceive(h header.TCP, v *buffer.View, headers, size int, delay bool) (taken, now, later bool)
+	FastRead(p []byte) (n int, ok bool)
 	FastSend(p tcpip.Payloader, out segmentSender) bool
 	FastFlush() (acked bool)
 }
@@ -169,8 +170,7 @@ func (t *flowTable) remove(f *flow) {
 	}
 }
 
-// receive takes a TCP packet whose headers have been parsed, or reports false if
-// it has to go up the stack. What is to be sent in answer it leaves to due.
+// receive takes a packet, or reports false if it has to go up the stack. What is to be sent in answer it leaves to due.
 func (t *flowTable) receive(p *groPacket, due *flusher) bool {
 	id := incoming(p.ip, p.tcp)
 	f := t.find(&id)
@@ -180,7 +180,7 @@ func (t *flowTable) receive(p *groPacket, due *flusher) bool {
 	headers := len(p.ip) + len(p.tcp)
 	size := p.size - headers
 	delay := size > 0 && f.answering.Load() && f.inbound.Load() == 0
-	taken, now, later := f.ep.FastReceive(p.tcp, p.pkt, headers, size, delay)
+	taken, now, later := f.ep.FastReceive(p.tcp, p.view, etherLen+headers, size, delay)
 	if taken && size > 0 {
 		f.inbound.Add(1)
 	}

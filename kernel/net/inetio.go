@@ -67,6 +67,16 @@ func (s *inet) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	s.readMu.Lock()
+	if f := s.flow.Load(); f != nil {
+		if n, ok := f.ep.FastRead(p); ok {
+			s.moderate(n)
+			s.readMu.Unlock()
+			if n == 0 {
+				return 0, syscall.EAGAIN
+			}
+			return n, nil
+		}
+	}
 	s.dst = sink{p: p}
 	n, _, err := s.read(tcpip.ReadOptions{})
 	s.dst = sink{}
@@ -99,13 +109,21 @@ func (s *inet) read(o tcpip.ReadOptions) (int, tcpip.ReadResult, error) {
 	default:
 		return 0, r, s.streamError(e)
 	}
-	// Each call locks the endpoint, so small reads are collected.
-	if s.copied += r.Count; s.copied >= 16<<10 && !o.Peek {
+	if !o.Peek {
+		s.moderate(r.Count)
+	}
+	return r.Count, r, nil
+}
+
+// moderate tells the endpoint, which may enlarge its receive buffer, that n bytes
+// have been read. Each such call locks the endpoint, so small reads are collected.
+// The caller holds readMu.
+func (s *inet) moderate(n int) {
+	if s.copied += n; s.copied >= 16<<10 {
 		s.net.clock.tick()
 		s.tcp.ModerateRecvBuf(s.copied)
 		s.copied = 0
 	}
-	return r.Count, r, nil
 }
 
 // streamError is errno for reads and writes of a stream.

@@ -3,9 +3,9 @@ package net
 // The link endpoint joins a device.Net to the network stack.
 //
 // Upwards, one goroutine per receive queue takes frames in batches, copies
-// each into one pooled packet buffer (the device's memory cannot be trusted
-// to hold still), checks what the device has not checked, joins TCP segments
-// that follow each other (gro.go) and hands them to the stack. The stack is
+// each into a pooled buffer (the device's memory cannot be trusted to hold
+// still), checks what the device has not checked, joins TCP segments that follow
+// each other (gro.go) and hands them on. The stack is
 // told that this NIC verifies checksums, because it knows only all or nothing;
 // so frames that the device has not verified are verified in checksum.go.
 //
@@ -96,19 +96,15 @@ func (l *link) receive(q int) {
 		up := l.up.Load()
 		g.up = up
 		for i := range frames[:n] {
-			pkt := l.copyIn(&frames[i])
-			large := frames[i].GSOSize != 0
-			frames[i] = device.Frame{}
-			switch {
-			case pkt == nil:
-			case up == nil:
-				pkt.DecRef()
-			case large:
-				g.flush()
-				g.pass(pkt)
-			default:
-				g.add(pkt, i == n-1)
+			f := &frames[i]
+			if up == nil {
+				f.Release()
+			} else if !g.join(f) {
+				if v := l.copyIn(f, n-1-i); v != nil {
+					g.add(v, i == n-1, f.GSOSize != 0)
+				}
 			}
+			frames[i] = device.Frame{}
 		}
 		g.flush()
 		u.post()
@@ -118,9 +114,9 @@ func (l *link) receive(q int) {
 	}
 }
 
-// copyIn copies a frame into a packet, releases it, and checks the packet. It
-// returns nil if there is nothing for the stack.
-func (l *link) copyIn(f *device.Frame) *stack.PacketBuffer {
+// copyIn copies a frame that left more follow in the batch, releases it, and
+// checks the copy. It returns nil if there is nothing for the stack.
+func (l *link) copyIn(f *device.Frame, left int) *buffer.View {
 	size := 0
 	for _, d := range f.Data {
 		size += len(d)
@@ -130,7 +126,7 @@ func (l *link) copyIn(f *device.Frame) *stack.PacketBuffer {
 		l.dropped.Add(1)
 		return nil
 	}
-	v := buffer.NewView(size)
+	v := buffer.NewView(room(f, size, left))
 	for _, d := range f.Data {
 		v.Write(d)
 	}
@@ -146,19 +142,7 @@ func (l *link) copyIn(f *device.Frame) *stack.PacketBuffer {
 		l.dropped.Add(1)
 		return nil
 	}
-	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(v)})
-	l.ParseHeader(pkt)
-	eth := header.Ethernet(b)
-	pkt.NetworkProtocolNumber = eth.Type()
-	switch {
-	case b[0]&1 == 0:
-		pkt.PktType = tcpip.PacketHost
-	case eth.DestinationAddress() == header.EthernetBroadcastAddress:
-		pkt.PktType = tcpip.PacketBroadcast
-	default:
-		pkt.PktType = tcpip.PacketMulticast
-	}
-	return pkt
+	return v
 }
 
 // MTU implements stack.LinkEndpoint.

@@ -15,6 +15,7 @@ package tcp
 
 import (
 	"encoding/binary"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -35,19 +36,19 @@ type segmentSender = interface {
 // stamp, laid out as in RFC 7323, appendix A.
 const stampOptions = 12
 
-// FastReceive processes a segment whose header is h and whose payload are size
-// bytes of pkt, after headers bytes. It reports false if the segment has to go
-// the ordinary way; otherwise it has its own reference to what it needs of pkt.
+// FastReceive processes a segment whose header is h, part of v, and whose payload
+// are size bytes of v, after headers bytes. It takes v, unless it reports false:
+// then the segment has to go the ordinary way.
 //
 // It sends nothing, so that its caller never waits for room in a transmit queue.
 // now reports that FastFlush has something to send; later, that there is only an
 // acknowledgement to be sent, and that delay allows to wait with it.
-func (e *Endpoint) FastReceive(h header.TCP, pkt *stack.PacketBuffer, headers, size int, delay bool) (taken, now, later bool) {
+func (e *Endpoint) FastReceive(h header.TCP, v *buffer.View, headers, size int, delay bool) (taken, now, later bool) {
 	if !e.TryLock() {
 		return false, false, false // its owner finds the segment in the queue
 	}
 	defer e.mu.Unlock()
-	if !e.fastReceiveLocked(h, pkt, headers, size) {
+	if !e.fastReceiveLocked(h, v, headers, size) {
 		return false, false, false
 	}
 	e.stack.Stats().TCP.ValidSegmentsReceived.Increment()
@@ -59,7 +60,7 @@ func (e *Endpoint) FastReceive(h header.TCP, pkt *stack.PacketBuffer, headers, s
 }
 
 // +checklocks:e.mu
-func (e *Endpoint) fastReceiveLocked(h header.TCP, pkt *stack.PacketBuffer, headers, size int) bool {
+func (e *Endpoint) fastReceiveLocked(h header.TCP, v *buffer.View, headers, size int) bool {
 	if e.EndpointState() != StateEstablished || !e.segmentQueue.empty() || e.probe != nil {
 		return false
 	}
@@ -90,9 +91,11 @@ func (e *Endpoint) fastReceiveLocked(h header.TCP, pkt *stack.PacketBuffer, head
 		s.acknowledged(ack, echo, now)
 	}
 	if size > 0 {
-		pkt.Data().TrimFront(headers)
-		pkt.Data().CapLength(size) // without the padding of a short frame
-		e.deliver(pkt, size, now)
+		v.TrimFront(headers)
+		v.CapLength(size) // without the padding of a short frame
+		e.deliver(v, now)
+	} else {
+		v.Release()
 	}
 	return true
 }
@@ -142,7 +145,7 @@ func (s *sender) acknowledged(ack seqnum.Value, echo uint32, now tcpip.Monotonic
 	switch {
 	case s.ep.SendTSOk && echo != 0:
 		rtt = s.ep.elapsed(now, echo)
-		s.updateRTO(rtt)
+		s.updateRTOFast(rtt)
 	case !s.ep.SendTSOk && s.RTTMeasureSeqNum.LessThan(ack):
 		rtt = now.Sub(s.RTTMeasureTime)
 		s.updateRTO(rtt)
@@ -172,6 +175,25 @@ func (s *sender) acknowledged(ack seqnum.Value, echo uint32, now tcpip.Monotonic
 	}
 }
 
+// updateRTOFast is updateRTO in integers, where it comes to the same: with one
+// sample for a flight of one or two segments, RFC 7323, appendix G, is RFC 6298.
+//
+// +checklocks:s.ep.mu
+func (s *sender) updateRTOFast(rtt time.Duration) {
+	s.rtt.Lock()
+	r := &s.rtt.TCPRTTState
+	if s.Outstanding == 0 || s.Outstanding > 2 || !r.SRTTInited || rtt < 0 {
+		s.rtt.Unlock()
+		s.updateRTO(rtt)
+		return
+	}
+	r.RTTVar = (3*r.RTTVar + (r.SRTT - rtt).Abs()) / 4
+	r.SRTT = max((7*r.SRTT+rtt)/8, MinSRTT)
+	s.RTO = min(max(r.SRTT+4*r.RTTVar, s.minRTO), s.maxRTO)
+	s.RTTState = *r
+	s.rtt.Unlock()
+}
+
 // dropAcknowledged takes n bytes off the front of the write list.
 //
 // +checklocks:s.ep.mu
@@ -198,17 +220,17 @@ func (s *sender) dropAcknowledged(n seqnum.Size, now tcpip.MonotonicTime) {
 	s.Outstanding = max(s.Outstanding, 0)
 }
 
-// deliver hands the next size bytes of the stream to the reader.
+// deliver hands v, the next bytes of the stream, to the reader.
 //
 // +checklocks:e.mu
-func (e *Endpoint) deliver(pkt *stack.PacketBuffer, size int, now tcpip.MonotonicTime) {
-	r := e.rcv
+func (e *Endpoint) deliver(v *buffer.View, now tcpip.MonotonicTime) {
+	r, size := e.rcv, v.Size()
 	seg := newSegment()
-	seg.pkt = pkt.IncRef()
+	seg.pkt = stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(v)})
 	seg.sequenceNumber = r.RcvNxt
 	seg.flags = header.TCPFlagAck
 	seg.rcvdTime = now
-	seg.dataMemSize = pkt.MemSize()
+	seg.dataMemSize = seg.pkt.MemSize()
 	seg.setOwner(e, recvQ)
 	r.lastRcvdAckTime = now
 	r.RcvNxt.UpdateForward(seqnum.Size(size))
@@ -221,6 +243,68 @@ func (e *Endpoint) deliver(pkt *stack.PacketBuffer, size int, now tcpip.Monotoni
 	e.rcvQueueMu.Unlock()
 	r.updateRTT(now)
 	e.waiterQueue.Notify(waiter.ReadableEvents)
+}
+
+// FastRead reads into p what has arrived, as far as p has room; 0: nothing has. It
+// reports false if that is not all there is to say.
+func (e *Endpoint) FastRead(p []byte) (n int, ok bool) {
+	e.rcvQueueMu.Lock()
+	used, closed := e.RcvBufUsed, e.RcvClosed
+	e.rcvQueueMu.Unlock()
+	if closed || e.EndpointState() != StateEstablished {
+		return 0, false
+	}
+	if used == 0 {
+		return 0, true
+	}
+	e.LockUser()
+	defer e.UnlockUser()
+	freed := 0
+	for n < len(p) {
+		seg := e.rcvQueue.Front()
+		if seg == nil {
+			break
+		}
+		size := seg.payloadSize()
+		took := seg.copyTo(p[n:])
+		n += took
+		if took < size {
+			seg.TrimFront(seqnum.Size(took))
+			break
+		}
+		freed += seg.segMemSize()
+		e.rcvQueue.Remove(seg)
+		seg.DecRef()
+	}
+	e.rcvQueueMu.Lock()
+	e.RcvBufUsed -= n
+	crossed, above := false, false
+	if freed > 0 {
+		crossed, above = e.windowCrossedACKThresholdLocked(freed, int(e.ops.GetReceiveBufferSize()))
+	}
+	e.rcvQueueMu.Unlock()
+	if crossed && above && e.EndpointState().connected() {
+		e.rcv.nonZeroWindow()
+	}
+	return n, true
+}
+
+// copyTo copies the first bytes of the payload.
+func (s *segment) copyTo(p []byte) int {
+	size := s.payloadSize()
+	views, skip := s.pkt.AsViewList()
+	skip += s.pkt.Size() - size // headers
+	rest := p[:min(len(p), size)]
+	for v := views.Front(); len(rest) > 0; v = v.Next() {
+		b := v.AsSlice()
+		if skip >= len(b) {
+			skip -= len(b)
+			continue
+		}
+		rest = rest[copy(rest, b[skip:]):]
+		skip = 0
+	}
+	return min(len(p), size)
 }
 
 // FastFlush sends what FastReceive has left to be sent, as far as no segment has
