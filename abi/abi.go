@@ -11,8 +11,9 @@ package abi
 const Version = 1
 
 // The guest's serial ports, by their conventional PC addresses. A machine
-// without the second or third one still works: control messages are lost and
-// standard error joins standard output.
+// without the second or third one still works: control messages are lost, so
+// that exit statuses above 127 become 127, and standard error joins standard
+// output.
 const (
 	PortConsole = 0x3f8 // COM1: standard input and output
 	PortControl = 0x2f8 // COM2: control messages, both ways

@@ -2,6 +2,7 @@ package abi
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 	"os"
 	"os/exec"
@@ -154,4 +155,10 @@ func FuzzParseManifest(f *testing.F) {
 			t.Fatalf("%+v became %+v", m, again)
 		}
 	})
+}
+
+func TestImageMagic(t *testing.T) {
+	if got := binary.LittleEndian.Uint64([]byte(ImageMagic)); got != ImageMagicWord {
+		t.Errorf("%q is the word %#x, want %#x", ImageMagic, got, uint64(ImageMagicWord))
+	}
 }

@@ -128,6 +128,42 @@ func TestPanic(t *testing.T) {
 	}
 }
 
+// TestStripped: without symbols, the kernel's line tables are left out too.
+func TestStripped(t *testing.T) {
+	boot(t, "", "--ldflags=-s -w", "-c", "2", "./test/guests/machine").want(t, 0, "cpus 2\nok\n")
+	r := boot(t, "", "--ldflags=-s -w", "./test/guests/crash")
+	if r.status != 2 || !strings.Contains(r.stderr, "panic: on purpose") || !strings.Contains(r.stderr, "guests/crash/main.go:5") {
+		t.Errorf("status %d, want 2\n%s", r.status, r.stderr)
+	}
+}
+
+// TestSlowReader: a program that only prints waits for the host to read, and
+// runs on meanwhile.
+func TestSlowReader(t *testing.T) {
+	needQEMU(t)
+	cmd := exec.Command(kiln, "run", "-q", "./test/guests/print")
+	cmd.Dir = ".."
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(3 * time.Second)
+	text, _ := io.ReadAll(out)
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	lines, last, _ := strings.Cut(string(text), "done ")
+	if want := strings.Repeat(strings.Repeat("x", 79)+"\n", 5000); lines != want {
+		t.Errorf("%d bytes came, want %d", len(lines), len(want))
+	}
+	if ticks, _ := strconv.Atoi(strings.TrimSpace(last)); ticks < 50 {
+		t.Errorf("another goroutine ran %q times meanwhile", last)
+	}
+}
+
 func TestCPUProfile(t *testing.T) {
 	boot(t, "", "./test/guests/profile").want(t, 0, "ok\n")
 }

@@ -27,7 +27,7 @@ type buildFlags struct {
 
 func (f *buildFlags) register(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.tags, "tags", nil, "build tags, separated by commas")
-	flags.StringVar(&f.ldflags, "ldflags", "", "flags for Go's linker, such as \"-s -w\" for a kernel without symbols")
+	flags.StringVar(&f.ldflags, "ldflags", "", "flags for Go's linker, such as \"-s -w\" for a small kernel without symbols")
 	flags.BoolVar(&f.trimpath, "trimpath", false, "leave this computer's paths out of the kernel")
 	flags.StringVar(&f.mod, "mod", "", "where modules come from: readonly, vendor or mod")
 }

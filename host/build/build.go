@@ -238,8 +238,8 @@ func (b *builder) list(ctx context.Context) (*program, error) {
 func (b *builder) link(ctx context.Context, g *program, pkg, dir string, command, args []string) (*Result, error) {
 	p := partsFor(g, b.test)
 	l, err := b.run(ctx, g, p, pkg, dir, command, args)
-	if err == nil && !p.files && opensFiles(l.syms) {
-		p.files = true
+	if err == nil && !p.system && needsSystem(l.syms) {
+		p.system = true
 		l, err = b.run(ctx, g, p, pkg, dir, command, args)
 	}
 	if err != nil {
@@ -314,8 +314,12 @@ func readLinked(elf string, kernel []*goPackage) (*linked, error) {
 	return l, nil
 }
 
-// initFirst returns the packages that are initialised before the program's.
+// initFirst returns the packages that are initialised before the program's:
+// none where metal is all there is of the kernel, because that is up already.
 func initFirst(kernel []*goPackage, g *program) map[string]bool {
+	if !slices.ContainsFunc(kernel, func(p *goPackage) bool { return p.path() == systemPackage }) {
+		return nil
+	}
 	graph := importGraph{}
 	graph.add(kernel)
 	graph.add(g.deps)

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"kiln"
+
+	"kiln/abi"
 )
 
 const hello = "package main\n\nfunc main() { println(\"hello\") }\n"
@@ -84,7 +86,7 @@ func TestKernel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if magic, addr, n, _, _ := facts(data); magic != factsMagic || n != uint64(len(o.Archive)) || addr%pageSize != 0 {
+	if magic, addr, n, _, _ := facts(data); magic != abi.ImageMagic || n != uint64(len(o.Archive)) || addr%pageSize != 0 {
 		t.Errorf("facts %q, archive of %d bytes at %#x", magic, n, addr)
 	}
 	if _, err := f.DWARF(); err != nil {

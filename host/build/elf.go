@@ -8,8 +8,9 @@ package build
 //	0x1000  .text, and so on: the loaded sections
 //	        debug sections, .symtab, .strtab, .shstrtab
 //
-// The writer leaves everything that is loaded at its place and puts the
-// section headers last, so that program headers can be added.
+// The writer puts the section headers last, so that program headers can be
+// added. It closes the gaps between the segments that the linker aligns to
+// pages: monitors copy a kernel's segments, nothing maps them.
 //
 // Reference: Tool Interface Standard, Executable and Linking Format, 1.2, and
 // the AMD64 supplement.
@@ -32,7 +33,6 @@ type image struct {
 	progs    []elf.Prog64
 	sections []section
 	data     []byte // the file, as read
-	loaded   uint64 // where the loaded part of data ends
 }
 
 type section struct {
@@ -67,9 +67,6 @@ func readImage(data []byte) (*image, error) {
 		}
 		if p.Vaddr+p.Memsz < p.Vaddr || p.Type == uint32(elf.PT_LOAD) && p.Memsz < p.Filesz {
 			return nil, fmt.Errorf("program header: %w", errMalformed)
-		}
-		if p.Type == uint32(elf.PT_LOAD) {
-			m.loaded = max(m.loaded, p.Off+p.Filesz)
 		}
 	}
 	return m, m.readSections()
@@ -194,18 +191,32 @@ func (m *image) loads() []*elf.Prog64 {
 	return l
 }
 
-// write returns the file anew. A payload, if there is one, follows the loaded
-// part at a page boundary; payloadOffset tells where. With strip, sections
-// that are not loaded are left out.
+// payloadOffset is the file offset of the segment that write fills with its
+// payload.
+const payloadOffset = 1<<64 - 1
+
+// write returns the file anew, with a payload for the segment that wants it.
+// With strip, sections that are not loaded are left out.
 func (m *image) write(payload []byte, strip bool) []byte {
-	out := slices.Clone(m.data[:m.loaded])
-	if len(payload) > 0 {
-		out = append(pad(out, pageSize), payload...)
+	var out []byte
+	progs := slices.Clone(m.progs)
+	for i := range progs {
+		p := &progs[i]
+		if p.Type != uint32(elf.PT_LOAD) {
+			continue // in the header page, which stays where it is
+		}
+		data := payload
+		if p.Off != payloadOffset {
+			data = m.data[p.Off : p.Off+p.Filesz]
+		}
+		out = pad(out, 8)
+		p.Off, p.Align = uint64(len(out)), 1
+		out = append(out, data...)
 	}
-	sections := m.placeSections(&out, strip)
+	sections := m.placeSections(&out, progs, strip)
 	out = pad(out, 8)
 	h := m.header
-	h.Phoff, h.Phnum = uint64(binary.Size(h)), uint16(len(m.progs))
+	h.Phoff, h.Phnum = uint64(binary.Size(h)), uint16(len(progs))
 	h.Shoff, h.Shnum = uint64(len(out)), uint16(len(sections))
 	h.Shstrndx = uint16(len(sections) - 1)
 	for _, s := range sections {
@@ -213,17 +224,35 @@ func (m *image) write(payload []byte, strip bool) []byte {
 	}
 	clear(out[:headersEnd])
 	head, _ := binary.Append(nil, binary.LittleEndian, h)
-	head, _ = binary.Append(head, binary.LittleEndian, m.progs)
+	head, _ = binary.Append(head, binary.LittleEndian, progs)
 	copy(out, head)
 	return out
 }
 
-// payloadOffset is where write puts a payload.
-func (m *image) payloadOffset() uint64 { return alignUp(m.loaded) }
+// cut takes [start, end), of which nothing is used, out of its segment.
+func (m *image) cut(start, end uint64) {
+	if start >= end {
+		return
+	}
+	for i := range m.progs {
+		p := m.progs[i]
+		if p.Type != uint32(elf.PT_LOAD) || start < p.Vaddr || end > p.Vaddr+p.Filesz {
+			continue
+		}
+		skip := end - p.Vaddr
+		rest := p
+		rest.Off, rest.Vaddr, rest.Paddr = p.Off+skip, p.Vaddr+skip, p.Paddr+skip
+		rest.Filesz, rest.Memsz = p.Filesz-skip, p.Memsz-skip
+		m.progs[i].Filesz = start - p.Vaddr
+		m.progs[i].Memsz = start - p.Vaddr
+		m.progs = slices.Insert(m.progs, i+1, rest)
+		return
+	}
+}
 
 // placeSections appends the sections that are not loaded to out and returns
 // the headers of all, the section names last.
-func (m *image) placeSections(out *[]byte, strip bool) []section {
+func (m *image) placeSections(out *[]byte, progs []elf.Prog64, strip bool) []section {
 	names := int(m.header.Shstrndx)
 	var kept []section
 	index := make([]uint32, len(m.sections))
@@ -233,6 +262,11 @@ func (m *image) placeSections(out *[]byte, strip bool) []section {
 			*out = pad(*out, 8)
 			s.Off = uint64(len(*out))
 			*out = append(*out, s.data...)
+		}
+		for _, p := range progs {
+			if p.Type == uint32(elf.PT_LOAD) && s.Addr >= p.Vaddr && s.Addr-p.Vaddr < p.Memsz {
+				s.Off = p.Off + s.Addr - p.Vaddr
+			}
 		}
 		index[i] = uint32(len(kept))
 		kept = append(kept, s)
@@ -254,7 +288,9 @@ func (m *image) placeSections(out *[]byte, strip bool) []section {
 
 func pad(b []byte, n int) []byte { return append(b, make([]byte, -len(b)&(n-1))...) }
 
-func alignUp(n uint64) uint64 { return (n + pageSize - 1) &^ (pageSize - 1) }
+func alignUp(n uint64) uint64 { return alignTo(n, pageSize) }
+
+func alignTo(n, align uint64) uint64 { return (n + align - 1) &^ (align - 1) }
 
 // unescape undoes the linker's escaping of import paths in symbol names: %2e
 // for a dot in the last element, for example.

@@ -19,6 +19,9 @@ const Tag = "kiln"
 // runtime, hence -checklinkname.
 const linkFlags = "-checklinkname=0 -E kiln/kernel/metal.entry32 -T -0x7fbff000"
 
+// smallFlags are added where symbols are left out, which is done for size.
+const smallFlags = "-funcalign=1"
+
 // buildFlags are the merged settings of one build.
 type buildFlags struct {
 	tags    string // comma separated, with Tag
@@ -112,8 +115,11 @@ func (b *buildFlags) setLdflags(ldflags string) error {
 
 // link are the flags that make the go command link.
 func (b *buildFlags) link() []string {
-	ldflags := strings.TrimSpace(b.layout + " " + b.ldflags)
-	return append([]string{"-buildmode=exe", "-ldflags=" + ldflags}, b.others...)
+	ldflags := []string{b.layout, b.ldflags}
+	if b.strip {
+		ldflags = []string{b.layout, smallFlags, b.ldflags}
+	}
+	return append([]string{"-buildmode=exe", "-ldflags=" + strings.TrimSpace(strings.Join(ldflags, " "))}, b.others...)
 }
 
 // splitQuoted splits s as cmd/go splits GOFLAGS and -ldflags: at white space,

@@ -66,12 +66,15 @@ func runOnHost(t *testing.T, o Options) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := b.run(t.Context(), g, parts{}, "main", g.pkg.Dir, []string{"build"}, []string{b.Package})
+	l, err := b.run(t.Context(), g, parts{system: true}, "main", g.pkg.Dir, []string{"build"}, []string{b.Package})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := orderInittasks(l.image, l.syms, initFirst(l.kernel, g)); err != nil {
 		t.Fatal(err)
+	}
+	if b.flags.strip {
+		l.image.dropKernelLines(l.syms)
 	}
 	elf := filepath.Join(b.tmp, "program")
 	if err := os.WriteFile(elf, l.image.data, 0o755); err != nil {

@@ -10,14 +10,7 @@ package build
 //     VMMs take the first note of a PT_NOTE segment, and cmd/go needs its own
 //     to stay;
 //   - facts for the kernel, in the page of the ELF header, which is loaded at
-//     the start of the image:
-//
-//     0xe00  8 bytes  magic "KILNIMG1"
-//     0xe08  uint64   physical address of the embedded boot archive
-//     0xe10  uint64   its length in bytes; 0: none is embedded
-//     0xe18  uint64   virtual address from which .noptrbss is not loaded; 0: all is
-//     0xe20  uint64   virtual address where that part ends
-//
+//     the start of the image (abi/image.go);
 //   - large zero buffers at the end of .noptrbss (crypto/internal/fips140/drbg
 //     has one of 32 MB; the linker sorts by size) get no memory: the segment
 //     ends before them, and the kernel maps them on demand;
@@ -32,15 +25,16 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"kiln/abi"
 )
 
 const (
-	imageBase  = 0xffffffff80400000 // virtual address of the file's first byte
-	kernelBase = 0xffffffff80000000 // virtual minus physical address
+	imageBase  = abi.ImageStart
+	kernelBase = abi.ImageOffset // virtual minus physical address
 
-	factsMagic   = "KILNIMG1"
-	factsOffset  = 0xe00
-	factsSize    = 0x28
+	factsOffset  = abi.ImageFacts
+	factsSize    = abi.ImageFactsSize
 	headersEnd   = factsOffset // program headers end before it
 	pvhNoteSize  = 20
 	pvhNoteType  = 18      // XEN_ELFNOTE_PHYS32_ENTRY
@@ -65,14 +59,17 @@ func finishImage(m *image, syms []symbol, o imageOptions) ([]byte, error) {
 	if err := orderInittasks(m, syms, o.first); err != nil {
 		return nil, fmt.Errorf("ordering package initialisers: %w", err)
 	}
+	if o.strip {
+		m.dropKernelLines(syms)
+	}
 	facts := m.data[factsOffset : factsOffset+factsSize]
-	copy(facts, factsMagic)
+	copy(facts, abi.ImageMagic)
 	le := binary.LittleEndian
 	last := m.loads()[len(m.loads())-1]
 	end := last.Vaddr + last.Memsz
 	if start := m.trim(syms); start != 0 {
-		le.PutUint64(facts[0x18:], start)
-		le.PutUint64(facts[0x20:], end)
+		le.PutUint64(facts[abi.ImageTrimmed:], start)
+		le.PutUint64(facts[abi.ImageTrimmedEnd:], end)
 	}
 	for i := range m.progs {
 		if p := &m.progs[i]; p.Vaddr >= kernelBase {
@@ -81,8 +78,8 @@ func finishImage(m *image, syms []symbol, o imageOptions) ([]byte, error) {
 	}
 	if len(o.archive) > 0 {
 		p := m.addArchive(alignUp(end), uint64(len(o.archive)))
-		le.PutUint64(facts[0x08:], p.Paddr)
-		le.PutUint64(facts[0x10:], p.Filesz)
+		le.PutUint64(facts[abi.ImageArchive:], p.Paddr)
+		le.PutUint64(facts[abi.ImageArchiveSize:], p.Filesz)
 	}
 	m.addNote()
 	return m.write(o.archive, o.strip), nil
@@ -200,7 +197,7 @@ func (m *image) addArchive(vaddr, size uint64) *elf.Prog64 {
 	last := m.loads()[len(m.loads())-1]
 	m.progs = append(m.progs, elf.Prog64{
 		Type: uint32(elf.PT_LOAD), Flags: uint32(elf.PF_R), Align: pageSize,
-		Off: m.payloadOffset(), Vaddr: vaddr, Paddr: alignUp(last.Paddr + last.Memsz),
+		Off: payloadOffset, Vaddr: vaddr, Paddr: alignUp(last.Paddr + last.Memsz),
 		Filesz: size, Memsz: size,
 	})
 	return &m.progs[len(m.progs)-1]

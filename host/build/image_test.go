@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"kiln/abi"
 )
 
 // tiny is an ELF file with everything that finishing an image looks at:
@@ -36,7 +38,7 @@ func tiny(t testing.TB) []byte {
 		binary.LittleEndian.PutUint64(data[8*i:], addr)
 		syms = append(syms, symbol{n + inittaskSuffix, addr, 16})
 	}
-	m := &image{data: slices.Concat(make([]byte, 2*pageSize), data), loaded: 3 * pageSize}
+	m := &image{data: slices.Concat(make([]byte, 2*pageSize), data)}
 	m.header = elf.Header64{
 		Ident: [16]byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), 1},
 		Type:  uint16(elf.ET_EXEC), Machine: uint16(elf.EM_X86_64), Version: 1,
@@ -122,7 +124,7 @@ func TestFinishImage(t *testing.T) {
 	}
 	trim := uint64(tinyBSS + pageSize) // the page behind the buffer's start
 	magic, addr, length, trimmed, end := facts(out)
-	if magic != factsMagic || trimmed != trim || end != tinyEnd {
+	if magic != abi.ImageMagic || trimmed != trim || end != tinyEnd {
 		t.Errorf("facts %q, trimmed %#x to %#x; want %#x to %#x", magic, trimmed, end, trim, uint64(tinyEnd))
 	}
 	if got := loads[1].Vaddr + loads[1].Memsz; got != trim {

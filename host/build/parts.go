@@ -8,10 +8,12 @@ package build
 //	          package outside of the standard library imports syscall, as
 //	          golang.org/x/sys/unix does; test kernels always have them
 //
-// Imports do not tell whether a program opens files: all that print depend on
-// package os. The linker knows, because it leaves out what cannot be reached.
-// So a program without the two parts above is linked without files first, and
-// linked again with them if a function is in it that takes a path.
+// A program that only computes and prints needs nothing above kernel/metal,
+// which writes to the standard streams. Imports do not tell that: all that
+// print depend on package os. The linker knows, because it leaves out what
+// cannot be reached. So a program without the two parts above is linked with
+// metal alone first, and linked again with the library OS if a function is in
+// it that reads, or works on files.
 
 import (
 	"slices"
@@ -20,13 +22,13 @@ import (
 
 // parts are the optional parts of a kernel.
 type parts struct {
-	files, network, calls bool
+	system, network, calls bool // system: all above metal, which the others need
 }
 
 // partsFor chooses the parts by imports.
 func partsFor(g *program, test bool) parts {
 	p := parts{network: g.dependsOn("net"), calls: test || g.usesSyscalls()}
-	p.files = p.network || p.calls
+	p.system = p.network || p.calls
 	return p
 }
 
@@ -39,13 +41,14 @@ var fileFunctions = []string{
 	"Setxattr", "Statfs", "Symlinkat", "Truncate", "Unlinkat", "Unmount", "Utime", "faccessat", "faccessat2", "fchmodat",
 	"fchmodat2", "forkExec", "fstatat", "futimesat", "linkat", "mount", "openat", "readlinkat", "symlinkat", "unlinkat",
 	"utimensat", "utimes",
-	// These take no path, but are answered by the same part of the kernel.
+	// These take no path, but are not answered by metal either.
 	"Dup", "Dup2", "Dup3", "Fallocate", "Fchmod", "Fchown", "Fdatasync", "Flock", "Fstat", "Fsync", "Ftruncate", "Getgroups",
-	"Kill", "Nanosleep", "Pipe2", "Seek", "pread", "pwrite", "sendfile",
+	"Kill", "Nanosleep", "Pipe2", "Seek", "pread", "pwrite", "read", "readlen", "sendfile",
 }
 
-// opensFiles says whether a linked program can come to use a path.
-func opensFiles(syms []symbol) bool {
+// needsSystem says whether a linked program can come to make a system call that
+// metal does not answer.
+func needsSystem(syms []symbol) bool {
 	return slices.ContainsFunc(syms, func(s symbol) bool {
 		name, ok := strings.CutPrefix(s.name, "syscall.")
 		if !ok {

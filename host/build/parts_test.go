@@ -41,7 +41,8 @@ func TestFileFunctionsAreComplete(t *testing.T) {
 
 func TestPartsFollowUse(t *testing.T) {
 	for _, c := range []struct{ name, body, want, not string }{
-		{"print", "import \"fmt\"\n\nfunc main() { fmt.Println(1) }\n", "", "kernel.Files|kernel.Calls|kernel.Network"},
+		{"print", "import \"fmt\"\n\nfunc main() { fmt.Println(1) }\n", "", "kernel."},
+		{"read", "import \"fmt\"\n\nfunc main() { var s string; fmt.Scan(&s) }\n", "kernel.Files", "kernel.Calls|kernel.Network"},
 		{"open", "import \"os\"\n\nfunc main() { os.ReadFile(\"x\") }\n", "kernel.Files", "kernel.Calls|kernel.Network"},
 		{"root", "import \"os\"\n\nfunc main() { r, _ := os.OpenRoot(\"x\"); r.Mkdir(\"y\", 0) }\n", "kernel.Files", "kernel.Calls|kernel.Network"},
 		{"calls", "import \"syscall\"\n\nfunc main() { syscall.Sync() }\n", "kernel.Files|kernel.Calls", "kernel.Network"},
@@ -75,7 +76,7 @@ func TestPartsFollowUse(t *testing.T) {
 }
 
 func TestStartSource(t *testing.T) {
-	got := string(startSource(parts{files: true, network: true, calls: true}))
+	got := string(startSource(parts{system: true, network: true, calls: true}))
 	if _, err := parser.ParseFile(token.NewFileSet(), "start.go", got, 0); err != nil {
 		t.Fatal(err)
 	}

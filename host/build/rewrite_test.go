@@ -32,6 +32,20 @@ func TestRewriter(t *testing.T) {
 	}
 }
 
+func TestLockClasses(t *testing.T) {
+	const class = "package x\n\nfunc init() {\n\tc = locking.NewMutexClass(t, names)\n}\n"
+	const other = "package x\n\nfunc init() {\n\tc = 1\n}\n"
+	for _, c := range []struct{ name, in, want string }{
+		{"a_mutex.go", class, "package x\n\nfunc _() {\n\tc = locking.NewMutexClass(t, names)\n}\n"},
+		{"a_mutex.go", other, other},
+		{"a.go", class, class},
+	} {
+		if got := string(withoutLockClasses(c.name, []byte(c.in))); got != c.want {
+			t.Errorf("%s: got\n%s\nwant\n%s", c.name, got, c.want)
+		}
+	}
+}
+
 func TestSplitQuoted(t *testing.T) {
 	for in, want := range map[string][]string{
 		"":                        nil,

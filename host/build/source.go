@@ -46,7 +46,7 @@ func kernelSources(ctx context.Context, source fs.FS, cache string, t *toolchain
 
 // preparationVersion is part of the names in the cache: raise it when the same
 // sources have to be prepared in another way.
-const preparationVersion = 5
+const preparationVersion = 6
 
 // scanSource lists the files that a build can need, in order, and hashes them.
 func scanSource(source fs.FS) (names []string, hash string, err error) {

@@ -43,8 +43,8 @@ package build
 //     AllThreadsSyscall6: the runtime stops the world and makes the call on
 //     each thread, the others reached by a real-time signal (tgkill), and
 //     panics if their results differ;
-//   - syscall.rawVforkSyscall: clone and clone3 of forkExec. The pipe and the
-//     fcntl around them come through the hook;
+//   - syscall.rawVforkSyscall: clone and clone3 of a test whether there are
+//     process descriptors (forkExec does not come that far, see forkexec.go);
 //   - assembly of the program's own.
 //
 // internal/syscall/unix, internal/poll, os, net and golang.org/x/sys/unix all

@@ -14,27 +14,18 @@ import (
 // ErrNotKernel is returned for a file that is no kernel image.
 var ErrNotKernel = errors.New("not a Kiln kernel")
 
-// Facts in the ELF header page of a kernel image: at factsOffset the magic
-// string, then the physical address and the length of an embedded boot
-// archive, 64 bits each.
-const (
-	imageMagic  = "KILNIMG1"
-	factsOffset = 0xe00
-	factsSize   = 0x18
-)
-
 // IsKernel reports whether f holds a kernel image.
 func IsKernel(f io.ReaderAt) bool {
 	_, err := readFacts(f)
 	return err == nil
 }
 
-func readFacts(f io.ReaderAt) (facts [factsSize]byte, err error) {
+func readFacts(f io.ReaderAt) (facts [abi.ImageFactsSize]byte, err error) {
 	var start [len(elf.ELFMAG)]byte
 	if _, err := f.ReadAt(start[:], 0); err != nil || string(start[:]) != elf.ELFMAG {
 		return facts, ErrNotKernel
 	}
-	if _, err := f.ReadAt(facts[:], factsOffset); err != nil || string(facts[:len(imageMagic)]) != imageMagic {
+	if _, err := f.ReadAt(facts[:], abi.ImageFacts); err != nil || string(facts[:len(abi.ImageMagic)]) != abi.ImageMagic {
 		return facts, ErrNotKernel
 	}
 	return facts, nil
@@ -47,8 +38,8 @@ func EmbeddedManifest(f io.ReaderAt) (*abi.Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	address := binary.LittleEndian.Uint64(facts[8:])
-	size := binary.LittleEndian.Uint64(facts[16:])
+	address := binary.LittleEndian.Uint64(facts[abi.ImageArchive:])
+	size := binary.LittleEndian.Uint64(facts[abi.ImageArchiveSize:])
 	if size == 0 {
 		return nil, nil
 	}

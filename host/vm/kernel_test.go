@@ -28,10 +28,10 @@ func kernelImage(size uint64, archive []byte) []byte {
 	binary.Write(&b, le, elf.Prog64{Type: uint32(elf.PT_LOAD), Paddr: base, Filesz: 0x1000, Memsz: size})
 	binary.Write(&b, le, elf.Prog64{Type: uint32(elf.PT_LOAD), Paddr: at, Off: 0x1000, Filesz: uint64(len(archive)), Memsz: uint64(len(archive))})
 	image := append(b.Bytes(), make([]byte, 0x1000-b.Len())...)
-	copy(image[factsOffset:], imageMagic)
+	copy(image[abi.ImageFacts:], abi.ImageMagic)
 	if archive != nil {
-		le.PutUint64(image[factsOffset+8:], at)
-		le.PutUint64(image[factsOffset+16:], uint64(len(archive)))
+		le.PutUint64(image[abi.ImageFacts+abi.ImageArchive:], at)
+		le.PutUint64(image[abi.ImageFacts+abi.ImageArchiveSize:], uint64(len(archive)))
 	}
 	return append(image, archive...)
 }
@@ -51,7 +51,7 @@ func TestIsKernel(t *testing.T) {
 	if !IsKernel(bytes.NewReader(image)) {
 		t.Error("a kernel is not recognised")
 	}
-	for _, other := range [][]byte{nil, []byte("text"), image[:factsOffset], append([]byte("text"), image[4:]...), bytes.Replace(image, []byte(imageMagic), []byte("KILNIMG0"), 1)} {
+	for _, other := range [][]byte{nil, []byte("text"), image[:abi.ImageFacts], append([]byte("text"), image[4:]...), bytes.Replace(image, []byte(abi.ImageMagic), []byte("KILNIMG0"), 1)} {
 		if IsKernel(bytes.NewReader(other)) {
 			t.Errorf("%d bytes that are no kernel pass for one", len(other))
 		}

@@ -3,8 +3,15 @@ package metal
 import (
 	"errors"
 	"sync/atomic"
+	"syscall"
 	"unsafe"
 )
+
+// inMetal runs f in metal context. What only some programs use is reached this
+// way, so that the others are linked without it.
+func inMetal(f func(a, b, c uintptr) uintptr, a, b, c uintptr) uintptr {
+	return trapSyscall(privCall, *(*uintptr)(unsafe.Pointer(&f)), a, b, c, 0, 0)
+}
 
 // DMA is physically contiguous memory that devices can reach. Bytes lies
 // outside the Go heap; Addr is its physical address.
@@ -20,7 +27,7 @@ var ErrNoMemory = errors.New("the machine has no contiguous memory of that size 
 // physically contiguous memory. It is never freed.
 func AllocDMA(n int) (DMA, error) {
 	size := roundUp(uintptr(n))
-	p := trapSyscall(privAllocDMA, size, 0, 0, 0, 0, 0)
+	p := inMetal(allocContiguous, size, 0, 0)
 	if p == 0 || isErr(p) {
 		return DMA{}, ErrNoMemory
 	}
@@ -34,7 +41,7 @@ type Registers struct{ base uintptr }
 // MapRegisters makes size bytes of device registers at a physical address
 // accessible, uncached.
 func MapRegisters(phys uint64, size int) Registers {
-	return Registers{trapSyscall(privMapRegisters, uintptr(phys), uintptr(size), 0, 0, 0, 0)}
+	return Registers{inMetal(mapRegisters, uintptr(phys), uintptr(size), 0)}
 }
 
 func (r Registers) at(off uint32) unsafe.Pointer { return unsafe.Pointer(r.base + uintptr(off)) }
@@ -58,23 +65,6 @@ func (r Registers) Write16(off uint32, v uint16) { *(*uint16)(r.at(off)) = v }
 
 //go:noinline
 func (r Registers) Write32(off uint32, v uint32) { *(*uint32)(r.at(off)) = v }
-
-// Load16 reads the word at b[off:], which a device may write at any time, before
-// anything that is read after it.
-//
-//go:noinline
-func Load16(b []byte, off int) uint16 {
-	_ = b[off+1]
-	return *(*uint16)(unsafe.Pointer(&b[off]))
-}
-
-// Store16 writes the word at b[off:] after everything written before it.
-//
-//go:noinline
-func Store16(b []byte, off int, v uint16) {
-	_ = b[off+1]
-	*(*uint16)(unsafe.Pointer(&b[off])) = v
-}
 
 // Fence orders the stores before it and the loads after it.
 func Fence() {
@@ -119,7 +109,7 @@ var ids [4]uint32
 // AllocFD takes the lowest free descriptor number from low on, in the space
 // that the runtime's own descriptors share; -1 if there is none.
 func AllocFD(low int) int {
-	fd := trapSyscall(privAllocFD, uintptr(low), fdFile, 0, 0, 0, 0)
+	fd := inMetal(allocFD, uintptr(low), fdFile, 0)
 	if isErr(fd) {
 		return -1
 	}
@@ -128,7 +118,7 @@ func AllocFD(low int) int {
 
 // ClaimFD takes descriptor number fd, and reports whether it was free.
 func ClaimFD(fd int) bool {
-	return trapSyscall(privClaimFD, uintptr(fd), fdFile, 0, 0, 0, 0) == 0
+	return inMetal(claimFD, uintptr(fd), fdFile, 0) == 0
 }
 
 // SetPollable says whether the runtime's netpoller takes descriptor fd, whose
@@ -139,16 +129,16 @@ func SetPollable(fd int, pollable bool) {
 	if pollable {
 		kind = fdPollable
 	}
-	trapSyscall(privSetPollable, uintptr(fd), kind, 0, 0, 0, 0)
+	inMetal(setKind, uintptr(fd), kind, 0)
 }
 
 // FreeFD frees a descriptor number and takes it out of the netpoller.
-func FreeFD(fd int) { trapSyscall(sysCLOSE, uintptr(fd), 0, 0, 0, 0, 0) }
+func FreeFD(fd int) { trapSyscall(syscall.SYS_CLOSE, uintptr(fd), 0, 0, 0, 0, 0) }
 
 // SetReady reports events (EPOLLIN and so on) of a pollable descriptor to the
 // runtime's netpoller, as edges.
 func SetReady(fd int, events uint32) {
-	trapSyscall(privSetReady, uintptr(fd), uintptr(events), 0, 0, 0, 0)
+	inMetal(setReady, uintptr(fd), uintptr(events), 0)
 }
 
 // OnStack reports whether p points into the calling goroutine's stack.
@@ -164,21 +154,14 @@ func Syscall(trap, a1, a2, a3, a4, a5, a6 uintptr) uintptr {
 }
 
 // Signal sends signal sig to the program, as kill with its own process ID.
-func Signal(sig int) { trapSyscall(sysKILL, 1, uintptr(sig), 0, 0, 0, 0) }
+func Signal(sig int) { trapSyscall(syscall.SYS_KILL, 1, uintptr(sig), 0, 0, 0, 0) }
 
 // AddEntropy mixes a device's random bytes into the machine's generator.
 func AddEntropy(p []byte) {
 	if len(p) > 0 {
-		trapSyscall(privAddEntropy, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), 0, 0, 0, 0)
+		inMetal(addEntropy, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), 0)
 	}
 }
 
 // PowerOff ends the machine with an exit status.
-func PowerOff(status int) { trapSyscall(privPowerOff, uintptr(status), 0, 0, 0, 0, 0) }
-
-// EarlyWrite writes p to the UART at port, polled and whole.
-func EarlyWrite(port uint16, p []byte) {
-	if len(p) > 0 {
-		trapSyscall(privWriteSerial, uintptr(port), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), 0, 0, 0)
-	}
-}
+func PowerOff(status int) { trapSyscall(syscall.SYS_EXIT_GROUP, uintptr(status), 0, 0, 0, 0, 0) }

@@ -59,16 +59,23 @@ func (c *cpu) setupAPIC() {
 	if apic.x2 {
 		wrmsr(msrAPICBase, rdmsr(msrAPICBase)|1<<11|1<<10)
 	}
-	apicWrite(apicSpurious, 0x100|vecSpurious)
-	apicWrite(apicTPR, 0)
-	apicWrite(apicDivide, 3) // by 16
-	mode := uint32(0)        // one-shot
+	mode := uint32(0) // one-shot
 	if apic.deadline {
 		mode = 2 << 17
 	}
-	apicWrite(apicTimer, mode|vecTimer)
-	apicWrite(apicLINT0, 1<<16)
-	apicWrite(apicLINT1, 4<<8) // NMI
+	for _, w := range [...]struct {
+		reg uintptr
+		v   uint32
+	}{
+		{apicSpurious, 0x100 | vecSpurious},
+		{apicTPR, 0},
+		{apicDivide, 3}, // by 16
+		{apicTimer, mode | vecTimer},
+		{apicLINT0, 1 << 16},
+		{apicLINT1, 4 << 8}, // NMI
+	} {
+		apicWrite(w.reg, w.v)
+	}
 	c.apicID = apicRead(apicID)
 	if !apic.x2 {
 		c.apicID >>= 24

@@ -39,6 +39,7 @@ func areaAt(i int) *area {
 }
 
 func initAreas() {
+	mapNew(privAreas, privAreas+pageSize)
 	areas.next = heapBase
 	if phys.total < smallMachine {
 		faultAround = smallAround
@@ -203,7 +204,7 @@ const (
 	mapFixedNoReplace = 0x100000
 )
 
-func sysMmap(addr, n, prot, flags uintptr) uintptr {
+func sysMmap(_ *thread, addr, n, prot, flags uintptr) uintptr {
 	if flags&mapAnonymous == 0 {
 		return errno(enodev)
 	}
@@ -212,6 +213,11 @@ func sysMmap(addr, n, prot, flags uintptr) uintptr {
 	}
 	n = roundUp(n)
 	if n == 0 || n > heapEnd-heapBase {
+		return errno(enomem)
+	}
+	if prot == 0 && addr-1 < dmapBase-1 {
+		// The runtime tries 128 addresses in the lower half for its first arena,
+		// and gives back what it gets elsewhere: an error spares it that.
 		return errno(enomem)
 	}
 	areas.mu.lock()
@@ -252,7 +258,7 @@ func placeArea(hint, n uintptr) uintptr {
 	return a
 }
 
-func sysMunmap(addr, n uintptr) uintptr {
+func sysMunmap(_ *thread, addr, n, _, _ uintptr) uintptr {
 	n = roundUp(n)
 	if addr&(pageSize-1) != 0 || n == 0 || !inKernelHeap(addr, n) {
 		return errno(einval)
@@ -269,7 +275,7 @@ func sysMunmap(addr, n uintptr) uintptr {
 	return 0
 }
 
-func sysMprotect(addr, n, prot uintptr) uintptr {
+func sysMprotect(_ *thread, addr, n, prot, _ uintptr) uintptr {
 	n = roundUp(n)
 	if addr&(pageSize-1) != 0 {
 		return errno(einval)
@@ -309,7 +315,7 @@ const (
 	madvCollapse = 25
 )
 
-func sysMadvise(addr, n, advice uintptr) uintptr {
+func sysMadvise(_ *thread, addr, n, advice, _ uintptr) uintptr {
 	n = roundUp(n)
 	if addr&(pageSize-1) != 0 || advice == madvCollapse {
 		return errno(einval)
@@ -321,33 +327,6 @@ func sysMadvise(addr, n, advice uintptr) uintptr {
 		areas.mu.lock()
 		unmapPages(addr, addr+n)
 		areas.mu.unlock()
-	}
-	return 0
-}
-
-// sysMincore says which pages are populated.
-func sysMincore(addr, n, vec uintptr) uintptr {
-	if addr&(pageSize-1) != 0 {
-		return errno(einval)
-	}
-	n = roundUp(n)
-	if !inKernelHeap(addr, n) {
-		return errno(enomem)
-	}
-	areas.mu.rlock()
-	ok := covered(addr, addr+n)
-	areas.mu.runlock()
-	if !ok {
-		return errno(enomem)
-	}
-	for a := addr; a < addr+n; a += pageSize {
-		p := pteAddr(a, 1, false)
-		in := uint8(0)
-		if p != 0 && peek64(p)&pteP != 0 {
-			in = 1
-		}
-		poke8(vec, in)
-		vec++
 	}
 	return 0
 }

@@ -14,7 +14,6 @@ var bootData struct {
 	cmdlineLen int
 	archives   [2]span // embedded in the image; the first PVH module
 	rsdp       uint64
-	imageEnd   uintptr // physical
 	pvh        pvh.Info
 }
 
@@ -46,8 +45,6 @@ func boot() {
 	mark("firmware")
 	initClock()
 	mark("clock")
-	initRandom()
-	mark("random")
 	initFDs()
 	demandZero()
 	findCPUs()
@@ -84,31 +81,26 @@ func physBytes(phys uint64, n int) []byte {
 	return bytesAt(dmapBase+uintptr(phys), n)
 }
 
-// The header that host/build writes into the ELF header page.
-const (
-	headerAt    = imageStart + 0xe00
-	headerMagic = 0x31474d494e4c494b // "KILNIMG1"
-)
-
-// readImage takes the embedded archive and the image's end from the ELF header,
-// which is loaded in front of the text.
-func readImage() {
-	if peek64(headerAt) == headerMagic {
-		start := uintptr(peek64(headerAt + 8))
-		if n := uintptr(peek64(headerAt + 16)); n != 0 {
-			bootData.archives[0] = span{start, start + n}
-		}
+// imageFact returns a word of the image's facts, 0 if it has none.
+func imageFact(word uintptr) uintptr {
+	const facts = imageStart + abi.ImageFacts
+	if peek64(facts+abi.ImageMagicAt) != abi.ImageMagicWord {
+		return 0
 	}
-	eachSegment(func(s segment) {
-		if end := s.vaddr + s.memsz - imageBase; end > bootData.imageEnd {
-			bootData.imageEnd = end
-		}
-	})
+	return uintptr(peek64(facts + word))
 }
 
+// readImage takes the embedded archive from the ELF header, which is loaded in
+// front of the text.
+func readImage() {
+	start := imageFact(abi.ImageArchive)
+	bootData.archives[0] = span{start, start + imageFact(abi.ImageArchiveSize)}
+}
+
+// A segment of the image: where it is, physically and as linked.
 type segment struct {
-	flags        uint32
-	vaddr, memsz uintptr
+	flags               uint32
+	paddr, vaddr, memsz uintptr
 }
 
 // eachSegment calls f for every PT_LOAD of the image's ELF header.
@@ -116,7 +108,7 @@ func eachSegment(f func(segment)) {
 	ph := imageStart + uintptr(peek64(imageStart+32))
 	for n := peek16(imageStart + 56); n > 0; n-- {
 		if peek32(ph) == 1 {
-			f(segment{peek32(ph + 4), uintptr(peek64(ph + 16)), uintptr(peek64(ph + 40))})
+			f(segment{peek32(ph + 4), uintptr(peek64(ph + 24)), uintptr(peek64(ph + 16)), uintptr(peek64(ph + 40))})
 		}
 		ph += uintptr(peek16(imageStart + 54))
 	}
@@ -129,12 +121,8 @@ func addMemory() {
 	take := func(s span) { m.Take(uint64(s.start), uint64(s.end-s.start)) }
 	take(span{0, apStart + pageSize})
 	take(span{bootTables, bootMemEnd})
-	take(span{imagePhys, bootData.imageEnd})
-	for _, a := range bootData.archives {
-		if a.start != a.end {
-			take(a)
-		}
-	}
+	eachSegment(func(s segment) { m.Take(uint64(s.paddr), uint64(s.memsz)) }) // also the first archive
+	take(bootData.archives[1])
 	for i := 0; i < m.Len(); i++ {
 		if r := m.Region(i); r.Type == pvh.RAM && r.Start < maxPhysical {
 			addZone(uintptr(r.Start), uintptr(min(r.End, maxPhysical)))
@@ -163,7 +151,7 @@ func mapImage() {
 				poke64(e, uint64(allocPage())|pteP|pteW)
 			}
 			pt := dmapBase + uintptr(peek64(e)&addrMask)
-			poke64(pt+(a>>12&511)*8, uint64(a-imageBase)|flags)
+			poke64(pt+(a>>12&511)*8, uint64(s.paddr&^(pageSize-1)+a-start)|flags)
 		}
 	})
 	pdpt := uintptr(dmapBase + bootTables + 0x6000)
@@ -201,7 +189,7 @@ func mapMemory() {
 	}
 	eachSegment(func(s segment) {
 		if s.flags&2 == 0 {
-			protectAlias(s.vaddr&^(pageSize-1)-imageBase, roundUp(s.vaddr+s.memsz)-imageBase)
+			protectAlias(s.paddr&^(pageSize-1), roundUp(s.paddr+s.memsz))
 		}
 	})
 	flushTLB()
@@ -229,10 +217,7 @@ func protectAlias(start, end uintptr) {
 // demandZero makes memory of the trimmed end of the image's bss, which was not
 // loaded: a large buffer that few programs touch.
 func demandZero() {
-	if peek64(headerAt) != headerMagic {
-		return
-	}
-	if start, end := uintptr(peek64(headerAt+24)), uintptr(peek64(headerAt+32)); start < end {
+	if start, end := imageFact(abi.ImageTrimmed), imageFact(abi.ImageTrimmedEnd); start < end {
 		setArea(start, roundUp(end), protRead|protWrite)
 	}
 }
@@ -243,12 +228,17 @@ func maskPICs() {
 	Out8(0xa1, 0xff)
 }
 
-const stack0Size = 256 << 10
+// The stack of thread 0, and what of it is mapped before it is touched.
+const (
+	stack0Size  = 256 << 10
+	stack0Start = 32 << 10
+)
 
 // startThread0 makes the thread that begins at the runtime's entry point, with
 // its stack laid out as at exec.
 func startThread0(c *cpu) {
 	setArea(privStack0+pageSize, privStack0+stack0Size, protRead|protWrite)
+	mapNew(privStack0+stack0Size-stack0Start, privStack0+stack0Size)
 	t := newThread()
 	t.ip = symbols().goEntry
 	t.sp = setupArgs(privStack0 + stack0Size)

@@ -19,7 +19,7 @@ var (
 	clockTSC  uint64
 	clockNS   uint64
 	clockMult uint64 // nanoseconds a tick, times 2^32
-	clockWall uint64 // wall clock minus monotonic clock
+	clockWall uint64 // wall clock minus monotonic clock; 0: not read yet, see wallClock
 	tscHz     uint64
 )
 
@@ -93,7 +93,6 @@ func initClock() {
 		} else {
 			measureTSC()
 		}
-		readRTC()
 	}
 	if apic.hz == 0 && !apic.deadline {
 		measureAPIC()
@@ -181,8 +180,19 @@ func measureAPIC() {
 	apicWrite(apicInitial, 0)
 }
 
-func readRTC() {
-	if unix, ok := clock.ReadRTC(In8, Out8, firmware.Power.Century); ok {
-		clockWall = uint64(unix)*1_000_000_000 - nanotime()
+// wallClock returns clockWall, and reads the CMOS clock if that has not been
+// done: it takes a while, and many programs never ask for the time of day.
+func wallClock() uint64 {
+	rtcMu.lock()
+	if clockWall == 0 {
+		wall := uint64(1) // 1970, without such a clock
+		if unix, ok := clock.ReadRTC(In8, Out8, firmware.Power.Century); ok {
+			wall = uint64(unix)*1_000_000_000 - nanotime()
+		}
+		atomic.StoreUint64(&clockWall, wall) // at once: vclock takes no lock
 	}
+	rtcMu.unlock()
+	return clockWall
 }
+
+var rtcMu spinLock // held while the CMOS clock is read

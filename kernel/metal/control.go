@@ -56,7 +56,7 @@ func routeISA(irq uint8, vector uint32) bool {
 
 // mapRegisters returns the direct map's address of device registers. Below 4
 // GiB everything is mapped; above, pages that are not RAM are added here.
-func mapRegisters(pa, n uintptr) uintptr {
+func mapRegisters(pa, n, _ uintptr) uintptr {
 	if pa >= maxPhysical {
 		return 0
 	}

@@ -149,6 +149,8 @@ func newCPU(i uintptr) *cpu {
 	mapNew(base+0x2000, base+cpuMetalTop)
 	mapNew(base+0x7000, base+cpuNestTop)
 	mapNew(base+0xb000, base+cpuNMITop)
+	timers := privTimers + i*timerStride
+	mapNew(timers, timers+pageSize)
 	c := cpuAt(i)
 	c.self = base
 	c.metalTop = base + cpuMetalTop - 16

@@ -28,9 +28,9 @@
 //
 // All locks are spin locks, taken only in metal context, so their holder cannot
 // be interrupted. A CPU that spins keeps answering TLB flushes. The order is:
-// futex bucket or fds.mu; timerHeap.mu; runQueue.mu; areas.mu; phys.mu. The
-// locks of threads, irqs, entropy and serial are not held while another of
-// these is taken, but for areas.mu and phys.mu by a fault.
+// futex bucket or fds.mu; timerHeap.mu; runQueue.mu; areas.mu; kept.mu; phys.mu. The
+// locks of threads, irqs, entropy, the CMOS clock and serial are not held while
+// another of these is taken, but for areas.mu and phys.mu by a fault.
 //
 // # Threads
 //

@@ -2,38 +2,37 @@ package metal
 
 import "kiln/kernel/metal/random"
 
-// Random numbers: one pool, filled by the CPU's own generators at boot and by
-// devices through AddEntropy, and a generator for each CPU, see package random.
+// Random numbers: one pool, filled by the CPU's own generators when they are
+// first asked for and by devices through AddEntropy, and a generator for each
+// CPU, see package random.
 
 var entropy struct {
-	mu             spinLock
-	pool           random.Pool
-	rdseed, rdrand bool // the CPU has them
-	warned         bool
+	mu     spinLock
+	pool   random.Pool
+	warned bool
 }
 
 var generators [maxCPU]random.Generator
 
-// initRandom seeds the pool if the CPU can.
-func initRandom() {
-	highest, _, _, _ := cpuid(0, 0)
-	if highest >= 7 {
+// cpuGenerators says which generators this CPU has.
+func cpuGenerators() (hasSeed, hasRand bool) {
+	if highest, _, _, _ := cpuid(0, 0); highest >= 7 {
 		_, b, _, _ := cpuid(7, 0)
-		entropy.rdseed = b&(1<<18) != 0
+		hasSeed = b&(1<<18) != 0
 	}
 	_, _, c, _ := cpuid(1, 0)
-	entropy.rdrand = c&(1<<30) != 0
-	addCPUEntropy(nanotime())
+	return hasSeed, c&(1<<30) != 0
 }
 
 // addCPUEntropy puts a seed's worth of words in: RDSEED's, else RDRAND's.
 func addCPUEntropy(now uint64) {
 	const want = random.SeedBits / 64
+	hasSeed, hasRand := cpuGenerators()
 	got := 0
-	if entropy.rdseed {
+	if hasSeed {
 		got = entropy.pool.AddWords(rdseed, want, now)
 	}
-	if entropy.rdrand && got < want {
+	if hasRand && got < want {
 		entropy.pool.AddWords(rdrand, want, now)
 	}
 }
@@ -54,19 +53,30 @@ func fillRandom(a, n uintptr) bool {
 	g := &generators[thisCPU().id]
 	if g.Stale(&entropy.pool) {
 		entropy.mu.lock()
+		if !entropy.pool.Seeded() {
+			addCPUEntropy(nanotime())
+		}
 		entropy.pool.Key(g)
 		entropy.mu.unlock()
 	}
 	return g.Read(bytesAt(a, int(n)))
 }
 
-// auxRandom fills AT_RANDOM, from which the runtime seeds its hash functions.
-// It cannot wait for a device.
+// auxRandom fills AT_RANDOM, 16 bytes, from which the runtime seeds its hash
+// functions. It cannot wait for a device; and it does not set up the pool, whose
+// numbers many programs never ask for.
 func auxRandom(a uintptr) {
-	if !fillRandom(a, 16) {
-		entropy.pool.Add(bytesAt(dmapBase+bootInfo, 16), 0, 0)
-		entropy.pool.Early(bytesAt(a, 16))
+	if _, hasRand := cpuGenerators(); hasRand {
+		x, ok1 := rdrand()
+		y, ok2 := rdrand()
+		if ok1 && ok2 && x != y { // broken CPUs return the same again
+			poke64(a, x)
+			poke64(a+8, y)
+			return
+		}
 	}
+	entropy.pool.Add(bytesAt(dmapBase+bootInfo, 16), 0, 0)
+	entropy.pool.Early(bytesAt(a, 16))
 }
 
 // getrandomMax bounds the time that a call runs with interrupts off; the caller
@@ -90,17 +100,14 @@ func sysGetrandom(c *cpu, t *thread) (r uintptr, blocked bool) {
 		entropy.warned = true
 		putString(serial.errPort, "kiln: waiting for randomness: the CPU has no RDRAND; give the machine a virtio-rng device\n")
 	}
-	t.ip -= syscallLen
-	beginWait(c, t, waitEntropy, now+5_000_000)
-	commitWait(t, waitEntropy)
+	t.again()
+	beginWait(c, t, waitRetry, now+5_000_000)
+	commitWait(t, waitRetry)
 	return 0, true
 }
 
-// syscallLen is the length of the SYSCALL instruction.
-const syscallLen = 2
-
 // addEntropy takes n bytes of a device as wholly random.
-func addEntropy(a, n uintptr) uintptr {
+func addEntropy(a, n, _ uintptr) uintptr {
 	n = min(n, 512)
 	peek8(a)
 	peek8(a + n - 1)

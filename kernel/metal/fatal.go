@@ -16,6 +16,7 @@ var dying uint32
 func exitMachine(status uintptr) {
 	mark("exit")
 	printTrace()
+	drainSerial()
 	sendControl(abi.MsgExit, uint64(status&0xff))
 	powerOff(status & 0xff)
 }
@@ -24,6 +25,9 @@ func exitMachine(status uintptr) {
 // the keyboard controller's reset line, and at last a triple fault, at which
 // every monitor stops or resets the machine.
 func powerOff(status uintptr) {
+	if !serial.control {
+		status = min(status, 127) // QEMU's exit status has room for no more
+	}
 	Out32(0xf4, uint32(status))
 	if p := &firmware.Power; haveACPI && p.HaveS5 && p.PM1aControl.Space == acpi.SpacePort && p.PM1aControl.Addr != 0 {
 		a, _ := p.OffPM1()
@@ -77,27 +81,30 @@ func fatal(msg string, frame uintptr) {
 	powerOff(abi.ExitFault)
 }
 
+// frameNames are the words that a thread block starts with.
+const frameNames = "r15 r14 r13 r12\nr11 r10 r9 r8\ndi si bp dx\ncx bx ax vec\nerr ip cs flags\nsp ss "
+
 func dumpFrame(p uint16, t *thread) {
 	c := thisCPU()
-	putRegs(p, "vec", t.vec, "err", t.err, "cr2", readCR2(), "cpu", c.id)
-	putRegs(p, "ip", t.ip, "sp", t.sp, "bp", t.bp, "flags", t.flags)
-	putRegs(p, "ax", t.ax, "bx", t.bx, "cx", t.cx, "dx", t.dx)
-	putRegs(p, "si", t.si, "di", t.di, "r8", t.r8, "r9", t.r9)
-	putRegs(p, "r10", t.r10, "r11", t.r11, "r12", t.r12, "r13", t.r13)
-	putRegs(p, "r14", t.r14, "r15", t.r15, "thread", c.cur, "metal", c.inMetal)
+	word := t.addr()
+	for i := 0; i < len(frameNames); i++ {
+		if frameNames[i] <= ' ' {
+			putByte(p, '=')
+			putHex(p, peek64(word))
+			word += 8
+		}
+		putByte(p, frameNames[i])
+	}
+	putReg(p, "cr2", readCR2())
+	putReg(p, "cpu", c.id)
+	putReg(p, "thread", c.cur)
+	putReg(p, "metal", c.inMetal)
+	putByte(p, '\n')
 	traceback(p, t.ip, t.bp)
 	if cur := c.cur; c.inMetal != 0 && cur != 0 && cur != t.addr() {
 		putString(p, "entered from\n")
 		traceback(p, threadOf(cur).ip, threadOf(cur).bp)
 	}
-}
-
-func putRegs(p uint16, n1 string, v1 uintptr, n2 string, v2 uintptr, n3 string, v3 uintptr, n4 string, v4 uintptr) {
-	putReg(p, n1, v1)
-	putReg(p, n2, v2)
-	putReg(p, n3, v3)
-	putReg(p, n4, v4)
-	putByte(p, '\n')
 }
 
 func putReg(p uint16, name string, v uintptr) {

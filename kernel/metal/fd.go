@@ -26,6 +26,7 @@ type fdesc struct {
 	count   uint64 // of an eventfd; times an interrupt was raised
 	inEpoll bool
 	queued  bool
+	serial  uint8  // writes go to: 1 the console, 2 the port for errors
 	events  uint32 // asked for
 	ready   uint32 // happened since last reported
 	next    uint32 // on the ready list, 0 ends it
@@ -56,9 +57,11 @@ var fds struct {
 func fdAt(fd uintptr) *fdesc { return (*fdesc)(unsafe.Pointer(privFDs + fd*unsafe.Sizeof(fdesc{}))) }
 
 func initFDs() {
+	mapNew(privFDs, privFDs+pageSize)
 	for i := uintptr(0); i < 3; i++ {
-		fdAt(i).kind = fdSerial
+		fdAt(i).kind, fdAt(i).serial = fdSerial, 1
 	}
+	fdAt(2).serial = 2
 	fds.low, fds.top = 3, 3
 }
 
@@ -71,7 +74,7 @@ func lookupFD(fd uintptr) *fdesc {
 }
 
 // allocFD takes the lowest free number from low on.
-func allocFD(low uintptr, kind uint32) uintptr {
+func allocFD(low, kind, _ uintptr) uintptr {
 	fds.mu.lock()
 	fd := max(low, fds.low)
 	for fd < fds.top && fdAt(fd).kind != fdFree {
@@ -81,7 +84,7 @@ func allocFD(low uintptr, kind uint32) uintptr {
 		fds.mu.unlock()
 		return errno(emfile)
 	}
-	takeFD(fd, kind)
+	takeFD(fd, uint32(kind))
 	if low <= fds.low {
 		fds.low = fd + 1
 	}
@@ -90,7 +93,7 @@ func allocFD(low uintptr, kind uint32) uintptr {
 }
 
 // claimFD takes a free number.
-func claimFD(fd uintptr, kind uint32) uintptr {
+func claimFD(fd, kind, _ uintptr) uintptr {
 	if fd >= maxFD {
 		return errno(ebadf)
 	}
@@ -99,7 +102,7 @@ func claimFD(fd uintptr, kind uint32) uintptr {
 	if fd < fds.top && fdAt(fd).kind != fdFree {
 		r = errno(ebusy)
 	} else {
-		takeFD(fd, kind)
+		takeFD(fd, uint32(kind))
 	}
 	fds.mu.unlock()
 	return r
@@ -117,7 +120,7 @@ func takeFD(fd uintptr, kind uint32) {
 
 // setKind changes what the library OS said of one of its descriptors. Standard
 // input and output become its own this way.
-func setKind(fd uintptr, kind uint32) uintptr {
+func setKind(fd, kind, _ uintptr) uintptr {
 	fds.mu.lock()
 	f := lookupFD(fd)
 	if f == nil {
@@ -125,7 +128,7 @@ func setKind(fd uintptr, kind uint32) uintptr {
 		return errno(ebadf)
 	}
 	if !f.inEpoll {
-		f.kind = kind
+		f.kind = uint32(kind)
 	}
 	fds.mu.unlock()
 	return 0
@@ -145,26 +148,28 @@ func closeFD(fd uintptr) uintptr {
 	return 0
 }
 
-func sysWrite(fd, buf, n uintptr) uintptr {
-	f := lookupFD(fd)
+func sysWrite(c *cpu, t *thread) (r uintptr, blocked bool) {
+	f := lookupFD(t.di)
 	if f == nil {
-		return errno(ebadf)
+		return errno(ebadf), false
 	}
-	switch f.kind {
-	case fdSerial:
-		return writeSerial(fd, buf, n)
-	case fdEvent:
-		v := peek64(buf)
+	switch {
+	case f.serial != 0:
+		return writeSerial(c, t, f.serial)
+	case keepWrite != nil && f.kind >= fdFile:
+		return keepWrite(t.di, t.si, t.dx), false
+	case f.kind == fdEvent:
+		v := peek64(t.si)
 		fds.mu.lock()
 		f.count += v
-		markReady(fd, epollIn)
+		markReady(t.di, epollIn)
 		fds.mu.unlock()
-		return 8
+		return 8, false
 	}
-	return errno(ebadf)
+	return errno(ebadf), false
 }
 
-func sysRead(fd, buf, n uintptr) uintptr {
+func sysRead(_ *thread, fd, buf, _, _ uintptr) uintptr {
 	f := lookupFD(fd)
 	if f == nil {
 		return errno(ebadf)
@@ -186,22 +191,25 @@ func sysRead(fd, buf, n uintptr) uintptr {
 	return errno(ebadf)
 }
 
-func sysFcntl(fd, cmd, arg uintptr) uintptr {
+func sysFcntl(_ *thread, fd, cmd, arg, _ uintptr) uintptr {
 	f := lookupFD(fd)
 	if f == nil {
 		return errno(ebadf)
 	}
-	const getFL, setFL = 3, 4
+	const getFD, setFD, getFL, setFL = 1, 2, 3, 4
 	switch cmd {
+	case getFD, setFD:
+		return 0
 	case getFL:
 		return oRDWR | uintptr(f.flags)
 	case setFL:
 		f.flags = uint32(arg) & oNonblock
+		return 0
 	}
-	return 0
+	return errno(einval)
 }
 
-func sysEpollCtl(op, fd, event uintptr) uintptr {
+func sysEpollCtl(_ *thread, _, op, fd, event uintptr) uintptr {
 	events, data := uint32(0), uint64(0)
 	if op != epollDel {
 		events, data = peek32(event), peek64(event+4)

@@ -29,7 +29,7 @@ func raiseInterrupt(vec uintptr) {
 }
 
 // newVector allocates a vector for descriptor fd and chooses its CPU.
-func newVector(fd uintptr) uintptr {
+func newVector(fd, _, _ uintptr) uintptr {
 	irqs.mu.lock()
 	for v := uintptr(vecDevice); v < vecDeviceEnd; v++ {
 		if irqs.fd[v] == 0 {
@@ -59,11 +59,11 @@ var errNoGSI = errors.New("no interrupt controller has that input")
 // NewInterrupt allocates an interrupt vector; interrupts are spread over the
 // CPUs. Connect it with MSI or ConnectGSI.
 func NewInterrupt() (*Interrupt, error) {
-	fd := trapSyscall(privAllocFD, 0, fdInterrupt, 0, 0, 0, 0)
+	fd := inMetal(allocFD, 0, fdInterrupt, 0)
 	if isErr(fd) {
 		return nil, errInterrupts
 	}
-	v := trapSyscall(privNewVector, fd, 0, 0, 0, 0, 0)
+	v := inMetal(newVector, fd, 0, 0)
 	if isErr(v) {
 		FreeFD(int(fd))
 		return nil, errInterrupts
@@ -91,7 +91,7 @@ func (i *Interrupt) ConnectGSI(gsi int, level, activeLow bool) error {
 	if activeLow {
 		flags |= 2
 	}
-	if isErr(trapSyscall(privRouteGSI, uintptr(gsi), i.vector, flags, 0, 0, 0)) {
+	if isErr(inMetal(connectGSI, uintptr(gsi), i.vector, flags)) {
 		return errNoGSI
 	}
 	return nil
@@ -117,6 +117,21 @@ func (i *Interrupt) Wait() error {
 			return errClosed
 		}
 	}
+}
+
+// Turn blocks until all goroutines that could run when it was called, and all
+// that the netpoller had something for, have had their turn. A driver that has
+// work to do now and then calls it in place of Wait, and looks at its device again,
+// with no interrupt in between. It is a wait: one goroutine at a time.
+func (i *Interrupt) Turn() {
+	if i.closed.Load() {
+		return
+	}
+	HoldPoll() // there is an event to be found
+	pollReset(i.poll)
+	SetReady(int(i.fd), epollIn)
+	pollWait(i.poll)
+	ReleasePoll()
 }
 
 // Close ends a Wait in progress and frees the vector.

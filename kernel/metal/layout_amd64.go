@@ -1,5 +1,7 @@
 package metal
 
+import "kiln/abi"
+
 // The kernel's address space. The lower half is left to Linux programs; page 0
 // is never mapped.
 const (
@@ -7,8 +9,8 @@ const (
 	heapBase   = 0xffff900000000000 // everything the Go runtime maps
 	heapEnd    = 0xffffa00000000000
 	privBase   = 0xffffa00000000000 // metal's own: CPU blocks, thread blocks, tables
-	imageBase  = 0xffffffff80000000 // physical address 0, as the image sees it
-	imageStart = imageBase + 0x400000
+	imageBase  = abi.ImageOffset    // physical address 0, as the image sees it
+	imageStart = abi.ImageStart
 )
 
 // Physical memory that the 32-bit entry code uses, see asm/entry32.S. It stays
@@ -20,7 +22,6 @@ const (
 	bootStack   = 0x210000 // 64 KiB; grows down from bootStackTop
 	bootMemEnd  = 0x220000
 	apStart     = 0x8000 // where application processors begin, in real mode
-	imagePhys   = 0x400000
 	pageSize    = 4096
 	largePage   = 2 << 20
 	hugePage    = 1 << 30

@@ -67,7 +67,7 @@ func freePage(p uintptr) {
 
 // allocContiguous returns n zeroed bytes (whole pages) of contiguous memory
 // from the top of the last zone that has them, or 0.
-func allocContiguous(n uintptr) uintptr {
+func allocContiguous(n, _, _ uintptr) uintptr {
 	phys.mu.lock()
 	for i := phys.n - 1; i >= 0; i-- {
 		z := &phys.zones[i]

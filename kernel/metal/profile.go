@@ -5,7 +5,7 @@ package metal
 // CLOCK_THREAD_CPUTIME_ID and SIGEV_THREAD_ID). A timer's ID is the thread's
 // index plus 1.
 
-func sysTimerCreate(t *thread, clock, event, id uintptr) uintptr {
+func sysTimerCreate(t *thread, clock, event, id, _ uintptr) uintptr {
 	const clockThreadCPU, sigevThreadID = 3, 4
 	if clock != clockThreadCPU || event == 0 || peek32(event+12) != sigevThreadID || peek32(event+8) != sigPROF {
 		return errno(einval)
@@ -14,7 +14,7 @@ func sysTimerCreate(t *thread, clock, event, id uintptr) uintptr {
 	return 0
 }
 
-func sysTimerSettime(id, spec uintptr) uintptr {
+func sysTimerSettime(_ *thread, id, _, spec, _ uintptr) uintptr {
 	if id == 0 || id > threads.n {
 		return errno(einval)
 	}
@@ -30,7 +30,7 @@ func sysTimerSettime(id, spec uintptr) uintptr {
 	return 0
 }
 
-func sysTimerDelete(id uintptr) uintptr {
+func sysTimerDelete(_ *thread, id, _, _, _ uintptr) uintptr {
 	if id == 0 || id > threads.n {
 		return errno(einval)
 	}

@@ -2,17 +2,20 @@ package metal
 
 import "kiln/abi"
 
-// The serial ports (16550), polled: standard output and error until a driver
-// takes over, the control port, and what the kernel says when it fails.
+// The serial ports (16550), polled: standard output and error of programs that
+// have no library OS, and of the others until that has started; the control
+// port; and what the kernel says when it fails.
 
 const (
-	uartData   = 0
-	uartIER    = 1
-	uartFCR    = 2
-	uartLSR    = 5
-	uartScr    = 7
-	uartTxIdle = 0x20
-	uartRxData = 0x01
+	uartData    = 0
+	uartIER     = 1
+	uartFCR     = 2
+	uartLSR     = 5
+	uartScr     = 7
+	uartTxReady = 0x20 // the transmit FIFO is empty
+	uartTxIdle  = 0x40 // and so is the shift register
+	uartRxData  = 0x01
+	uartFIFO    = 16
 )
 
 var serial struct {
@@ -42,13 +45,31 @@ func initSerial() {
 	}
 	Out8(abi.PortConsole+uartIER, 0)
 	Out8(abi.PortConsole+uartFCR, 0x07) // FIFOs on; input comes once the host knows that the guest is up
+	Out8(serial.errPort+uartFCR, 0x07)
 }
 
-func putByte(port uint16, b byte) {
-	for i := 0; i < 1_000_000 && In8(port+uartLSR)&uartTxIdle == 0; i++ {
+// awaitPort looks at a port's status until a bit is set, so often at most.
+func awaitPort(port uint16, bit uint8, looks int) bool {
+	for In8(port+uartLSR)&bit == 0 {
+		if looks--; looks == 0 {
+			return false
+		}
 		pause()
 	}
+	return true
+}
+
+const maxLooks = 1_000_000 // about a second
+
+func putByte(port uint16, b byte) {
+	awaitPort(port, uartTxReady, maxLooks)
 	Out8(port, b)
+}
+
+// drainSerial lets everything written leave the machine.
+func drainSerial() {
+	awaitPort(abi.PortConsole, uartTxIdle, maxLooks)
+	awaitPort(serial.errPort, uartTxIdle, maxLooks)
 }
 
 func putString(port uint16, s string) {
@@ -57,27 +78,45 @@ func putString(port uint16, s string) {
 	}
 }
 
-// writeSerial is write to descriptor 1 or 2 (or 0).
-func writeSerial(fd, buf, n uintptr) uintptr {
+// writeSerial is write to descriptor 1 or 2 (or 0, or a copy of one), for
+// programs that have no library OS above metal, and for the Go runtime. It takes some at a time, with interrupts off, and
+// while the port takes nothing, because the host does not read, the thread
+// sleeps. Either way it makes the call again for the rest.
+func writeSerial(c *cpu, t *thread, to uint8) (r uintptr, blocked bool) {
+	const most, looks, sleep = 512, 256, 100_000
+	if t.written != 0 && t.pending&^t.sigMask != 0 {
+		t.dx = 0 // a signal need not wait for the host
+	}
 	port := uint16(abi.PortConsole)
-	if fd == 2 {
+	if to == 2 {
 		port = serial.errPort
 	}
-	writePort(port, buf, n)
-	return n
+	n := writePort(port, t.si, min(t.dx, most), looks)
+	t.si, t.dx, t.written = t.si+n, t.dx-n, t.written+n
+	if t.dx == 0 {
+		r, t.written = t.written, 0
+		return r, false
+	}
+	t.again()
+	if n != 0 {
+		return t.ax, false
+	}
+	beginWait(c, t, waitRetry, nanotime()+sleep)
+	commitWait(t, waitRetry)
+	return 0, true
 }
 
-func writePort(port uint16, buf, n uintptr) {
-	for n > 0 {
-		k := min(n, 512)
-		peek8(buf + k - 1)
-		serial.mu.lock()
-		for i := uintptr(0); i < k; i++ {
-			putByte(port, peek8(buf+i))
+// writePort writes what the port takes of n bytes, looking at it so often at
+// most when it is busy.
+func writePort(port uint16, buf, n uintptr, looks int) (done uintptr) {
+	serial.mu.lock()
+	for done < n && awaitPort(port, uartTxReady, looks) {
+		for end := min(done+uartFIFO, n); done < end; done++ {
+			Out8(port, peek8(buf+done))
 		}
-		serial.mu.unlock()
-		buf, n = buf+k, n-k
 	}
+	serial.mu.unlock()
+	return done
 }
 
 // sendControl writes "word n\n" or "word text\n" to the control port.

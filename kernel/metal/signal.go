@@ -31,7 +31,7 @@ var signals [numSignal]struct {
 	mask                     uint64
 }
 
-func sysSigaction(sig, act, old uintptr) uintptr {
+func sysSigaction(_ *thread, sig, act, old, _ uintptr) uintptr {
 	if sig == 0 || sig >= numSignal {
 		return errno(einval)
 	}
@@ -51,7 +51,7 @@ func sysSigaction(sig, act, old uintptr) uintptr {
 	return 0
 }
 
-func sysSigprocmask(t *thread, how, set, old uintptr) uintptr {
+func sysSigprocmask(t *thread, how, set, old, _ uintptr) uintptr {
 	m := uint64(0)
 	if set != 0 {
 		m = peek64(set)
@@ -75,7 +75,7 @@ func sysSigprocmask(t *thread, how, set, old uintptr) uintptr {
 	return 0
 }
 
-func sysSigaltstack(t *thread, set, old uintptr) uintptr {
+func sysSigaltstack(t *thread, set, old, _, _ uintptr) uintptr {
 	if old != 0 {
 		poke64(old, uint64(t.altSP))
 		poke64(old+8, uint64(t.altFlags))
@@ -103,7 +103,7 @@ func sendSignal(t *thread, sig uintptr) {
 	}
 }
 
-func sysTgkill(tid, sig uintptr) uintptr {
+func sysTgkill(_ *thread, _, tid, sig, _ uintptr) uintptr {
 	if sig >= numSignal {
 		return errno(einval)
 	}
@@ -142,7 +142,7 @@ func ignoredByDefault(sig uintptr) bool {
 // deliverSignal builds the frame of one pending signal of t, which is about to
 // run on this CPU.
 func deliverSignal(t *thread) {
-	if t.pending == 0 {
+	if t.pending == 0 || t.written != 0 {
 		return
 	}
 	p := atomic.LoadUint64(&t.pending) &^ t.sigMask

@@ -2,75 +2,18 @@ package metal
 
 import (
 	"sync/atomic"
+	"syscall"
 	"unsafe"
 )
 
 // The system calls that reach metal: those that the Go runtime makes itself,
-// what package os asks before the library OS has started, and a few of the
-// library OS's own (priv...). Everything else is ENOSYS.
+// what package os asks before the library OS has started, and one by which the
+// exported functions come here. Everything else is ENOSYS.
 
+// Numbers that package syscall does not have.
 const (
-	sysREAD          = 0
-	sysWRITE         = 1
-	sysCLOSE         = 3
-	sysMMAP          = 9
-	sysMPROTECT      = 10
-	sysMUNMAP        = 11
-	sysSIGACTION     = 13
-	sysSIGPROCMASK   = 14
-	sysSIGRETURN     = 15
-	sysYIELD         = 24
-	sysMINCORE       = 27
-	sysMADVISE       = 28
-	sysNANOSLEEP     = 35
-	sysSETITIMER     = 38
-	sysGETPID        = 39
-	sysCLONE         = 56
-	sysFORK          = 57
-	sysVFORK         = 58
-	sysEXECVE        = 59
-	sysEXIT          = 60
-	sysKILL          = 62
-	sysUNAME         = 63
-	sysFCNTL         = 72
-	sysGETTIMEOFDAY  = 96
-	sysGETUID        = 102
-	sysGETGID        = 104
-	sysGETEUID       = 107
-	sysGETEGID       = 108
-	sysGETPPID       = 110
-	sysSIGALTSTACK   = 131
-	sysPRCTL         = 157
-	sysARCHPRCTL     = 158
-	sysGETTID        = 186
-	sysFUTEX         = 202
-	sysGETAFFINITY   = 204
-	sysTIMERCREATE   = 222
-	sysTIMERSETTIME  = 223
-	sysTIMERDELETE   = 226
-	sysCLOCKGETTIME  = 228
-	sysEXITGROUP     = 231
-	sysEPOLLCTL      = 233
-	sysTGKILL        = 234
-	sysOPENAT        = 257
-	sysREADLINKAT    = 267
-	sysFACCESSAT     = 269
-	sysEPOLLPWAIT    = 281
-	sysEVENTFD2      = 290
-	sysEPOLLCREATE1  = 291
-	sysPRLIMIT       = 302
-	sysGETRANDOM     = 318
-	privAllocFD      = 0x1000 // lowest, kind
-	privClaimFD      = 0x1001 // number, kind
-	privSetReady     = 0x1002 // number, events
-	privNewVector    = 0x1003 // descriptor
-	privRouteGSI     = 0x1004 // gsi, vector, flags
-	privAllocDMA     = 0x1005 // bytes
-	privMapRegisters = 0x1006 // physical address, bytes
-	privAddEntropy   = 0x1007 // address, bytes
-	privWriteSerial  = 0x1008 // port, address, bytes
-	privPowerOff     = 0x1009 // status
-	privSetPollable  = 0x100a // number, kind
+	sysGETRANDOM = 318
+	privCall     = 0x1000 // a function of metal and its arguments, see inMetal
 )
 
 // handleSyscall answers SYSCALL from thread t.
@@ -78,26 +21,31 @@ func handleSyscall(t *thread) {
 	c := thisCPU()
 	r, blocked := uintptr(0), false
 	switch t.ax {
-	case sysFUTEX:
+	case syscall.SYS_FUTEX:
 		r, blocked = sysFutex(c, t)
-	case sysEPOLLPWAIT:
+	case syscall.SYS_EPOLL_PWAIT:
 		r, blocked = sysEpollWait(c, t, int32(t.r10))
-	case sysNANOSLEEP:
+	case syscall.SYS_NANOSLEEP:
 		r, blocked = sysNanosleep(c, t)
 	case sysGETRANDOM:
 		r, blocked = sysGetrandom(c, t)
-	case sysYIELD:
+	case syscall.SYS_WRITE:
+		r, blocked = sysWrite(c, t)
+	case privCall:
+		f := *(*func(a, b, c uintptr) uintptr)(unsafe.Pointer(&t.di))
+		r = f(t.si, t.dx, t.r10)
+	case syscall.SYS_SCHED_YIELD:
 		c.resched = 1
-	case sysSIGRETURN:
+	case syscall.SYS_RT_SIGRETURN:
 		sysSigreturn(t)
 		resume(c)
 		return
-	case sysEXIT:
+	case syscall.SYS_EXIT:
 		exitThread(c, t)
 		resume(c)
 		return
 	default:
-		r = simpleCall(c, t)
+		r = answer(t)
 	}
 	if !blocked {
 		t.ax = r
@@ -110,117 +58,112 @@ func handleSyscall(t *thread) {
 	resume(c)
 }
 
-// simpleCall answers the calls that neither block nor switch.
-func simpleCall(c *cpu, t *thread) uintptr {
-	a, b, d := t.di, t.si, t.dx
-	switch t.ax {
-	case privSetReady:
-		return setReady(a, uint32(b))
-	case sysCLOCKGETTIME:
-		return sysClockGettime(a, b)
-	case sysWRITE:
-		return sysWrite(a, b, d)
-	case sysREAD:
-		return sysRead(a, b, d)
-	case sysMMAP:
-		return sysMmap(a, b, d, t.r10)
-	case sysMUNMAP:
-		return sysMunmap(a, b)
-	case sysMPROTECT:
-		return sysMprotect(a, b, d)
-	case sysMADVISE:
-		return sysMadvise(a, b, d)
-	case sysMINCORE:
-		return sysMincore(a, b, d)
-	case sysSIGACTION:
-		return sysSigaction(a, b, d)
-	case sysSIGPROCMASK:
-		return sysSigprocmask(t, a, b, d)
-	case sysSIGALTSTACK:
-		return sysSigaltstack(t, a, b)
-	case sysTGKILL:
-		return sysTgkill(b, d)
-	case sysKILL:
-		return sysKill(a, b)
-	case sysTIMERCREATE:
-		return sysTimerCreate(t, a, b, d)
-	case sysTIMERSETTIME:
-		return sysTimerSettime(a, d)
-	case sysTIMERDELETE:
-		return sysTimerDelete(a)
-	case sysCLONE:
-		return sysClone(t)
-	case sysEXITGROUP:
-		exitMachine(a)
-	case sysEPOLLCTL:
-		return sysEpollCtl(b, d, t.r10)
-	}
-	return rareCall(c, t)
+// A call neither blocks nor switches.
+type call struct {
+	number uintptr
+	answer func(t *thread, a, b, c, d uintptr) uintptr
 }
 
-// rareCall: what is asked once or seldom.
-func rareCall(c *cpu, t *thread) uintptr {
-	a, b, d := t.di, t.si, t.dx
-	switch t.ax {
-	case sysCLOSE:
-		return closeFD(a)
-	case sysFCNTL:
-		return sysFcntl(a, b, d)
-	case sysEVENTFD2:
-		return allocFD(3, fdEvent)
-	case sysEPOLLCREATE1:
-		return allocFD(3, fdEpoll)
-	case sysSETITIMER, sysPRCTL:
-		return 0
-	case sysGETPID:
-		return 1
-	case sysGETPPID:
-		return 0
-	case sysGETUID:
-		return uintptr(atomic.LoadUint32(&ids[0]))
-	case sysGETEUID:
-		return uintptr(atomic.LoadUint32(&ids[1]))
-	case sysGETGID:
-		return uintptr(atomic.LoadUint32(&ids[2]))
-	case sysGETEGID:
-		return uintptr(atomic.LoadUint32(&ids[3]))
-	case sysGETTID:
-		return t.tid
-	case sysGETTIMEOFDAY:
-		return sysGettimeofday(a)
-	case sysARCHPRCTL:
-		return sysArchPrctl(t, a, b)
-	case sysGETAFFINITY:
-		return sysGetaffinity(b, d)
-	case sysUNAME:
-		return sysUname(a)
-	case sysPRLIMIT:
-		return sysPrlimit(b, d, t.r10)
-	case sysOPENAT, sysFACCESSAT, sysREADLINKAT:
-		return errno(enoent)
-	case privAllocFD:
-		return allocFD(a, uint32(b))
-	case privClaimFD:
-		return claimFD(a, uint32(b))
-	case privSetPollable:
-		return setKind(a, uint32(b))
-	case privNewVector:
-		return newVector(a)
-	case privRouteGSI:
-		return sysRouteGSI(a, b, d)
-	case privAllocDMA:
-		return allocContiguous(roundUp(a))
-	case privMapRegisters:
-		return mapRegisters(a, b)
-	case privAddEntropy:
-		return addEntropy(a, b)
-	case privWriteSerial:
-		writePort(uint16(a), b, d)
-		return d
-	case privPowerOff:
-		exitMachine(a)
+// calls are looked through one by one: the runtime makes them seldom, and code
+// that runs for the first time, as a switch of this size would be, is slow.
+var calls = [...]call{
+	{syscall.SYS_RT_SIGACTION, sysSigaction},
+	{syscall.SYS_MMAP, sysMmap},
+	{syscall.SYS_MUNMAP, sysMunmap},
+	{syscall.SYS_MADVISE, sysMadvise},
+	{syscall.SYS_MPROTECT, sysMprotect},
+	{syscall.SYS_RT_SIGPROCMASK, sysSigprocmask},
+	{syscall.SYS_TGKILL, sysTgkill},
+	{syscall.SYS_GETPID, sysGetpid},
+	{syscall.SYS_READ, sysRead},
+	{syscall.SYS_EPOLL_CTL, sysEpollCtl},
+	{syscall.SYS_CLOCK_GETTIME, sysClockGettime},
+	{syscall.SYS_GETTIMEOFDAY, sysGettimeofday},
+	{syscall.SYS_CLONE, sysClone},
+	{syscall.SYS_SIGALTSTACK, sysSigaltstack},
+	{syscall.SYS_GETTID, sysGettid},
+	{syscall.SYS_CLOSE, sysClose},
+	{syscall.SYS_FCNTL, sysFcntl},
+	{syscall.SYS_EVENTFD2, sysEventfd},
+	{syscall.SYS_EPOLL_CREATE1, sysEpollCreate},
+	{syscall.SYS_PRCTL, sysPrctl},
+	{syscall.SYS_ARCH_PRCTL, sysArchPrctl},
+	{syscall.SYS_SCHED_GETAFFINITY, sysGetaffinity},
+	{syscall.SYS_PRLIMIT64, sysPrlimit},
+	{syscall.SYS_UNAME, sysUname},
+	{syscall.SYS_KILL, sysKill},
+	{syscall.SYS_TIMER_CREATE, sysTimerCreate},
+	{syscall.SYS_TIMER_SETTIME, sysTimerSettime},
+	{syscall.SYS_TIMER_DELETE, sysTimerDelete},
+	{syscall.SYS_SETITIMER, sysNothing},
+	{syscall.SYS_GETPPID, sysNothing},
+	{syscall.SYS_GETUID, sysGetID},
+	{syscall.SYS_GETEUID, sysGetID},
+	{syscall.SYS_GETGID, sysGetID},
+	{syscall.SYS_GETEGID, sysGetID},
+	{syscall.SYS_OPENAT, sysNoFile},
+	{syscall.SYS_FACCESSAT, sysNoFile},
+	{syscall.SYS_READLINKAT, sysNoFile},
+	{syscall.SYS_EXIT_GROUP, sysExitGroup},
+}
+
+// answer finds t's call.
+func answer(t *thread) uintptr {
+	for i := range calls {
+		if calls[i].number == t.ax {
+			return calls[i].answer(t, t.di, t.si, t.dx, t.r10)
+		}
+	}
+	for i := range forwarded {
+		if forwarded[i].number == t.ax {
+			return forwarded[i].answer(t, t.di, t.si, t.dx, t.r10)
+		}
 	}
 	return errno(enosys)
+}
+
+func sysNothing(_ *thread, _, _, _, _ uintptr) uintptr     { return 0 }
+func sysNoFile(_ *thread, _, _, _, _ uintptr) uintptr      { return errno(enoent) }
+func sysGetpid(_ *thread, _, _, _, _ uintptr) uintptr      { return 1 }
+func sysGettid(t *thread, _, _, _, _ uintptr) uintptr      { return t.tid }
+func sysClose(_ *thread, fd, _, _, _ uintptr) uintptr      { return closeFD(fd) }
+func sysEventfd(_ *thread, _, _, _, _ uintptr) uintptr     { return allocFD(3, fdEvent, 0) }
+func sysEpollCreate(_ *thread, _, _, _, _ uintptr) uintptr { return allocFD(3, fdEpoll, 0) }
+
+func sysExitGroup(_ *thread, status, _, _, _ uintptr) uintptr {
+	exitMachine(status)
+	return 0
+}
+
+func sysGetID(t *thread, _, _, _, _ uintptr) uintptr {
+	i := 0
+	switch t.ax {
+	case syscall.SYS_GETEUID:
+		i = 1
+	case syscall.SYS_GETGID:
+		i = 2
+	case syscall.SYS_GETEGID:
+		i = 3
+	}
+	return uintptr(atomic.LoadUint32(&ids[i]))
+}
+
+// sysPrctl does nothing, but says that mappings cannot be named (Linux may be
+// built so), lest the runtime names each.
+func sysPrctl(_ *thread, option, _, _, _ uintptr) uintptr {
+	const setVMA = 0x53564d41
+	if option == setVMA {
+		return errno(einval)
+	}
+	return 0
+}
+
+// again makes t execute its SYSCALL once more: the return goes to CX or to the
+// saved instruction pointer.
+func (t *thread) again() {
+	const syscallLen = 2
+	t.ip -= syscallLen
+	t.cx = t.ip
 }
 
 func sysNanosleep(c *cpu, t *thread) (r uintptr, blocked bool) {
@@ -230,12 +173,12 @@ func sysNanosleep(c *cpu, t *thread) (r uintptr, blocked bool) {
 	return 0, true
 }
 
-func sysClockGettime(clock, ts uintptr) uintptr {
+func sysClockGettime(_ *thread, clock, ts, _, _ uintptr) uintptr {
 	ns := nanotime()
 	const realtime, processCPU, threadCPU, realtimeCoarse = 0, 2, 3, 5
 	switch clock {
 	case realtime, realtimeCoarse:
-		ns += clockWall
+		ns += wallClock()
 	case threadCPU:
 		t := threadOf(thisCPU().cur)
 		accountRun(t)
@@ -254,9 +197,9 @@ func sysClockGettime(clock, ts uintptr) uintptr {
 
 // sysGettimeofday is for package syscall, which asks no vDSO if that has no
 // gettimeofday.
-func sysGettimeofday(tv uintptr) uintptr {
+func sysGettimeofday(_ *thread, tv, _, _, _ uintptr) uintptr {
 	if tv != 0 {
-		us := (nanotime() + clockWall) / 1e3
+		us := (nanotime() + wallClock()) / 1e3
 		poke64(tv, us/1e6)
 		poke64(tv+8, us%1e6)
 	}
@@ -271,7 +214,7 @@ const (
 
 // sysClone makes a thread of the runtime: the child goes on behind the SYSCALL
 // with AX 0, on its own stack.
-func sysClone(t *thread) uintptr {
+func sysClone(t *thread, _, _, _, _ uintptr) uintptr {
 	flags := t.di
 	if flags&(cloneVM|cloneThread) != cloneVM|cloneThread {
 		return errno(enosys) // fork
@@ -294,7 +237,7 @@ func sysClone(t *thread) uintptr {
 
 const threadFrame = unsafe.Offsetof(thread{}.fsBase)
 
-func sysKill(pid, sig uintptr) uintptr {
+func sysKill(_ *thread, pid, sig, _, _ uintptr) uintptr {
 	if sig >= numSignal {
 		return errno(einval)
 	}
@@ -307,7 +250,7 @@ func sysKill(pid, sig uintptr) uintptr {
 	return 0
 }
 
-func sysArchPrctl(t *thread, code, addr uintptr) uintptr {
+func sysArchPrctl(t *thread, code, addr, _, _ uintptr) uintptr {
 	const setFS, getFS = 0x1002, 0x1003
 	switch code {
 	case setFS:
@@ -320,7 +263,7 @@ func sysArchPrctl(t *thread, code, addr uintptr) uintptr {
 	return 0
 }
 
-func sysGetaffinity(size, mask uintptr) uintptr {
+func sysGetaffinity(_ *thread, _, size, mask, _ uintptr) uintptr {
 	if size < 8 {
 		return errno(einval)
 	}
@@ -329,7 +272,7 @@ func sysGetaffinity(size, mask uintptr) uintptr {
 }
 
 // sysUname fills struct utsname: six fields of 65 bytes.
-func sysUname(buf uintptr) uintptr {
+func sysUname(_ *thread, buf, _, _, _ uintptr) uintptr {
 	for i := uintptr(0); i < 390; i++ {
 		poke8(buf+i, 0)
 	}
@@ -348,7 +291,7 @@ func pokeString(a uintptr, s string) {
 }
 
 // sysPrlimit: package os raises the soft limit of open files to the hard one.
-func sysPrlimit(resource, set, old uintptr) uintptr {
+func sysPrlimit(_ *thread, _, resource, _, old uintptr) uintptr {
 	const nofile = 7
 	if old != 0 {
 		v := ^uint64(0)
@@ -361,16 +304,16 @@ func sysPrlimit(resource, set, old uintptr) uintptr {
 	return 0
 }
 
-func setReady(fd uintptr, events uint32) uintptr {
+func setReady(fd, events, _ uintptr) uintptr {
 	fds.mu.lock()
-	if f := lookupFD(fd); f != nil && f.kind == fdPollable {
-		markReady(fd, events)
+	if f := lookupFD(fd); f != nil && (f.kind == fdPollable || f.kind == fdInterrupt) {
+		markReady(fd, uint32(events))
 	}
 	fds.mu.unlock()
 	return 0
 }
 
-func sysRouteGSI(gsi, vec, flags uintptr) uintptr {
+func connectGSI(gsi, vec, flags uintptr) uintptr {
 	c := cpuAt(uintptr(irqs.cpu[vec]))
 	if !routeGSI(uint32(gsi), uint32(vec), c, flags&1 != 0, flags&2 != 0) {
 		return errno(einval)

@@ -37,6 +37,7 @@ type thread struct {
 	fnext, fprev uintptr // neighbours in the bucket, or in epoll's list
 
 	epollBuf, epollMax uintptr
+	written            uintptr // by a write that goes on; signals wait for its end
 
 	altSP, altSize, altFlags uintptr
 	sigMask, pending         uint64
@@ -71,8 +72,8 @@ const (
 	waitFutex = iota + 1
 	waitSleep
 	waitEpoll
-	waitEntropy
-	waitKind = 15
+	waitRetry // the thread makes the call again when its time has come
+	waitKind  = 15
 )
 
 var threads struct {
@@ -191,7 +192,7 @@ func abortWait(t *thread, kind uint64, r uintptr) {
 
 // interruptWait ends whatever t waits for with EINTR.
 func interruptWait(t *thread) {
-	if w := atomic.LoadUint64(&t.wait); w&waitKind != waitEntropy && t.claim(w) {
+	if w := atomic.LoadUint64(&t.wait); w&waitKind != waitRetry && t.claim(w) {
 		abortWait(t, w&waitKind, errno(eintr))
 	}
 }

@@ -134,8 +134,8 @@ func runTimers(c *cpu, now uint64) {
 		switch e.wait & waitKind {
 		case waitFutex:
 			r = errno(etimedout)
-		case waitEntropy:
-			r = sysGETRANDOM // the call is made again
+		case waitRetry:
+			r = t.ax
 		}
 		abortWait(t, e.wait&waitKind, r)
 	}

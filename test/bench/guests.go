@@ -119,7 +119,7 @@ func (g *kilnGuest) kernel(ctx context.Context, p Program) (string, error) {
 		return filepath.Join(g.kernels, p.Name), nil
 	}
 	return g.make("kiln-"+p.Name, func(path string) error {
-		return g.run(exec.CommandContext(ctx, g.command, "build", "-q", "--ldflags=-s -w", p.Package, "-o", path))
+		return g.run(exec.CommandContext(ctx, g.command, "build", "-q", "--trimpath", "--ldflags=-s -w", p.Package, "-o", path))
 	})
 }
 

@@ -39,15 +39,13 @@ func FindRSDP(mem Memory) uint64 {
 
 // scanRSDP looks at every 16th byte of n, which the pointer is aligned to.
 func scanRSDP(mem Memory, phys uint64, n int) uint64 {
-	b := mem(phys, n)
-	for off := 0; off+16 <= len(b); off += 16 {
-		if le.U64(b, off) != rsdpMagic {
-			continue
+	for b := mem(phys, n); len(b) >= 16; b = b[16:] {
+		if b[0] == 'R' && le.U64(b, 0) == rsdpMagic {
+			if p := mem(phys, rsdpSize1); len(p) == rsdpSize1 && sum(p) == 0 {
+				return phys
+			}
 		}
-		at := phys + uint64(off)
-		if p := mem(at, rsdpSize1); len(p) == rsdpSize1 && sum(p) == 0 {
-			return at
-		}
+		phys += 16
 	}
 	return 0
 }

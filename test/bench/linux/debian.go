@@ -19,11 +19,28 @@ var debianModules = [...]string{
 	"drivers/net/virtio_net.ko",
 }
 
+// kvmModules are the modules, in load order, that make a KVM host of Debian's
+// cloud kernel on an AMD processor, which is what QEMU can emulate.
+var kvmModules = [...]string{
+	"virt/lib/irqbypass.ko",
+	"arch/x86/kvm/kvm.ko",
+	"arch/x86/kvm/kvm-amd.ko",
+}
+
 // Debian returns the newest kernel of linux-image-cloud-amd64 that was there
 // when the cache was made.
 func (s *Store) Debian(ctx context.Context) (*Kernel, error) {
-	dir := filepath.Join(s.Dir, "debian")
-	if err := s.once(dir, func(out string) error { return s.fetchDebian(ctx, out) }); err != nil {
+	return s.debian(ctx, "debian", debianModules[:])
+}
+
+// DebianKVM returns the same kernel with the modules of a KVM host.
+func (s *Store) DebianKVM(ctx context.Context) (*Kernel, error) {
+	return s.debian(ctx, "debian-kvm", kvmModules[:])
+}
+
+func (s *Store) debian(ctx context.Context, name string, modules []string) (*Kernel, error) {
+	dir := filepath.Join(s.Dir, name)
+	if err := s.once(dir, func(out string) error { return s.fetchDebian(ctx, out, modules) }); err != nil {
 		return nil, err
 	}
 	version, err := os.ReadFile(filepath.Join(dir, "version"))
@@ -31,13 +48,13 @@ func (s *Store) Debian(ctx context.Context) (*Kernel, error) {
 		return nil, err
 	}
 	k := &Kernel{Version: string(version), Path: filepath.Join(dir, "vmlinux")}
-	for _, m := range debianModules {
+	for _, m := range modules {
 		k.Modules = append(k.Modules, filepath.Join(dir, filepath.Base(m)))
 	}
 	return k, nil
 }
 
-func (s *Store) fetchDebian(ctx context.Context, out string) error {
+func (s *Store) fetchDebian(ctx context.Context, out string, modules []string) error {
 	image, err := s.cloudImagePackage(ctx)
 	if err != nil {
 		return err
@@ -54,7 +71,7 @@ func (s *Store) fetchDebian(ctx context.Context, out string) error {
 	if err := s.extractVmlinux(ctx, filepath.Join(out, "vmlinux"), bz); err != nil {
 		return err
 	}
-	for _, m := range debianModules {
+	for _, m := range modules {
 		ko, err := one(filepath.Join(root, "lib/modules/*/kernel", m))
 		if err != nil {
 			return err
