@@ -38,6 +38,14 @@ type Interrupt interface {
 	Close() error
 }
 
+// Turner is an Interrupt that can let others run first.
+type Turner interface {
+	// Turn blocks until the goroutines that can run have had a turn: a reader
+	// of a busy device then looks again instead of asking for an interrupt.
+	// Like Wait, it is for one goroutine at a time. It may return at once.
+	Turn()
+}
+
 // Allocator gives memory that a device can reach.
 type Allocator interface {
 	// AllocDMA returns n bytes of zeroed, page-aligned, physically contiguous
@@ -103,6 +111,12 @@ type Net interface {
 type Linker interface {
 	// Link asks the device; true if it cannot tell.
 	Link() bool
+}
+
+// NetTurner is a Net whose reader can let others run before it looks again.
+type NetTurner interface {
+	// Turn is Turner's, for the goroutine that calls Receive of queue q.
+	Turn(q int)
 }
 
 // Batcher is a Net that takes packets without telling the device at once, so that

@@ -68,7 +68,9 @@ func (n *Network) configure() {
 		n.applyStatic(n.nics[0])
 		n.done()
 		n.done6()
+		n.later6 = time.AfterFunc(autoconfigureDelay, n.autoconfigure)
 	default:
+		n.later6 = time.AfterFunc(autoconfigureDelay, n.autoconfigure)
 		time.AfterFunc(configureTime, n.done)
 		for _, e := range n.nics {
 			n.startDHCP(e)
@@ -78,7 +80,7 @@ func (n *Network) configure() {
 }
 
 func (n *Network) done()  { n.once.Do(func() { close(n.configured) }) }
-func (n *Network) done6() { n.once6.Do(func() { close(n.configured6) }) }
+func (n *Network) done6() { n.found6.Do(func() { close(n.configured6) }) }
 
 func (n *Network) applyStatic(e *nic) {
 	for _, p := range n.static.addresses {
@@ -87,9 +89,19 @@ func (n *Network) applyStatic(e *nic) {
 			continue
 		}
 		n.stack.AddRoute(tcpip.Route{Destination: subnet(p), NIC: e.id})
+		n.announce(e, p.Addr())
 	}
 	for _, g := range n.static.gateways {
 		n.stack.AddRoute(defaultRoute(e.id, g))
+	}
+}
+
+// announce announces an address of IPv4.
+func (n *Network) announce(e *nic, a netip.Addr) {
+	if a.Is4() {
+		if err := e.link.announce(a); err != nil {
+			n.log("net: cannot announce " + a.String() + ": " + err.Error())
+		}
 	}
 }
 
@@ -173,6 +185,9 @@ func (n *Network) applyLease(e *nic, old, l dhcp.Lease) {
 		if mtu := uint32(l.MTU); mtu >= header.IPv4MinimumProcessableDatagramSize && mtu <= uint32(e.link.dev.MTU()) {
 			n.stack.SetNICMTU(e.id, mtu)
 		}
+	}
+	if l.Address.IsValid() && old.Address != l.Address {
+		n.announce(e, l.Address.Addr())
 	}
 	n.mu.Lock()
 	n.resolver.setDHCP(e.id, l)

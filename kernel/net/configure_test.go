@@ -214,6 +214,50 @@ func TestDHCPAndSLAAC(t *testing.T) {
 	}
 }
 
+// A program that begins with IPv6 does not wait for the delay, only for the
+// router.
+func TestIPv6First(t *testing.T) {
+	begin := time.Now()
+	n, _, _ := configured(t, abi.NetConfig{})
+	s := newSocket(t, n, syscall.AF_INET6, syscall.SOCK_DGRAM)
+	if err := s.Connect(socket.Addr{Family: syscall.AF_INET6, IP: [16]byte{0: 0x20, 1: 1, 15: 1}, Port: 9}); err != nil {
+		t.Fatal(err)
+	}
+	if d := time.Since(begin); d > autoconfigureDelay/2 {
+		t.Errorf("the first connect took %v", d)
+	}
+	if a, _ := s.LocalAddr(); netip.AddrFrom16(a.IP).String() != "fd12::ff:fe00:1" {
+		t.Errorf("IPv6 address %s", netip.AddrFrom16(a.IP))
+	}
+}
+
+// Where there is IPv4 and no IPv6 router, IPv6 is given up soon. Link-local
+// addresses work with static addresses, too.
+func TestIPv6WithoutRouter(t *testing.T) {
+	n, _, _ := configured(t, abi.NetConfig{Addresses: []string{"192.0.2.7/24"}})
+	s := newSocket(t, n, syscall.AF_INET6, syscall.SOCK_DGRAM)
+	if err := s.Connect(socket.Addr{Family: syscall.AF_INET6, IP: [16]byte{0: 0x20, 1: 1, 15: 1}, Port: 9}); err != syscall.ENETUNREACH {
+		t.Errorf("connect without a router: %v", err)
+	}
+	peer := socket.Addr{Family: syscall.AF_INET6, IP: [16]byte{0: 0xfe, 1: 0x80, 15: 1}, Port: 9, Scope: uint32(firstNIC)}
+	if err := s.Connect(peer); err != nil {
+		t.Fatal(err)
+	}
+	if a, _ := s.LocalAddr(); netip.AddrFrom16(a.IP).String() != "fe80::ff:fe00:1" {
+		t.Errorf("link-local address %s", netip.AddrFrom16(a.IP))
+	}
+	late, r, _ := configured(t, abi.NetConfig{})
+	<-late.configured
+	r.mu.Lock()
+	r.silent = true
+	r.mu.Unlock()
+	begin := time.Now()
+	late.await(tcpip.AddrFrom16([16]byte{0: 0x20, 15: 1}))
+	if d := time.Since(begin); d > 10*advertisementTime {
+		t.Errorf("gave up after %v", d)
+	}
+}
+
 func TestNoServer(t *testing.T) {
 	x, y := nettest.Pair(nettest.Options{})
 	r := newRouter(t, y)

@@ -1,7 +1,8 @@
 package net
 
-// DHCP frames bypass the stack, which sends nothing from an interface without
-// an address: UDP (RFC 768) in IPv4 (RFC 791) in Ethernet, made here.
+// Frames that bypass the stack. DHCP's do because the stack sends nothing from
+// an interface without an address: UDP (RFC 768) in IPv4 (RFC 791) in Ethernet.
+// Announcements of an address (RFC 5227) do because the stack has none.
 
 import (
 	"errors"
@@ -27,11 +28,34 @@ func (l *link) Send(p []byte, from, to netip.Addr) error {
 	if len(frame) > etherLen+l.dev.MTU() {
 		return errors.New("net: DHCP message is too long for the link")
 	}
+	return l.transmit(frame)
+}
+
+// transmit sends a frame as it is.
+func (l *link) transmit(frame []byte) error {
 	q := &l.tx[0]
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	_, err := l.dev.Transmit(0, []device.Packet{{Data: [][]byte{frame}}})
 	return err
+}
+
+// announce tells the link's stations that the interface has an IPv4 address
+// from now on (RFC 5227, 2.3; RFC 2131, 4.4.1). Who has waited for it need not
+// wait for his next attempt.
+func (l *link) announce(a netip.Addr) error {
+	frame := make([]byte, etherLen+header.ARPSize)
+	header.Ethernet(frame).Encode(&header.EthernetFields{
+		SrcAddr: l.mac, DstAddr: header.EthernetBroadcastAddress, Type: header.ARPProtocolNumber,
+	})
+	ip := a.As4()
+	arp := header.ARP(frame[etherLen:])
+	arp.SetIPv4OverEthernet()
+	arp.SetOp(header.ARPRequest)
+	copy(arp.HardwareAddressSender(), l.mac)
+	copy(arp.ProtocolAddressSender(), ip[:])
+	copy(arp.ProtocolAddressTarget(), ip[:])
+	return l.transmit(frame)
 }
 
 func dhcpFrame(mac [6]byte, p []byte, from, to tcpip.Address) []byte {

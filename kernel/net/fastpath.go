@@ -196,8 +196,10 @@ func (t *flowTable) receive(p *groPacket, due *flusher) bool {
 // flusher sends on behalf of a receive queue, whose goroutine must not wait for
 // room in a transmit queue: the peer may be waiting for it to receive.
 type flusher struct {
+	link  *link
 	batch []*flow // of the receive goroutine's own
 	wake  chan struct{}
+	all   atomic.Bool // the transmit queues are to be flushed
 
 	mu   sync.Mutex // guards list
 	list []*flow
@@ -213,6 +215,16 @@ func (u *flusher) post() {
 	u.mu.Unlock()
 	clear(u.batch)
 	u.batch = u.batch[:0]
+	u.rouse()
+}
+
+// flush asks for a flush of the transmit queues.
+func (u *flusher) flush() {
+	u.all.Store(true)
+	u.rouse()
+}
+
+func (u *flusher) rouse() {
 	select {
 	case u.wake <- struct{}{}:
 	default:
@@ -231,6 +243,9 @@ func (u *flusher) run() {
 			f.ep.FastFlush()
 		}
 		clear(list)
+		if u.all.Swap(false) {
+			u.link.flush()
+		}
 	}
 }
 

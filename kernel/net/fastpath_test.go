@@ -123,10 +123,12 @@ func TestMessages(t *testing.T) {
 		{"plain", nettest.Options{}, 3000},
 		{"offloads", nettest.Options{Offloads: everyOffload}, 3000},
 		{"queues", nettest.Options{Offloads: everyOffload, Queues: 3}, 3000},
+		{"batched", nettest.Options{Batched: true}, 3000},
+		{"batched queues", nettest.Options{Batched: true, Offloads: everyOffload, Queues: 2}, 3000},
 		{"loss", nettest.Options{Loss: 0.02, Seed: 4}, 400},
 		{"reorder", nettest.Options{Reorder: 0.1, Seed: 5}, 2000},
 		{"corrupt", nettest.Options{Corrupt: 0.02, Seed: 6}, 400},
-		{"everything", nettest.Options{Loss: 0.01, Reorder: 0.03, Corrupt: 0.01, Ring: 16, Seed: 7}, 400},
+		{"everything", nettest.Options{Loss: 0.01, Reorder: 0.03, Corrupt: 0.01, Ring: 16, Batched: true, Seed: 7}, 400},
 	} {
 		for _, family := range []int{syscall.AF_INET, syscall.AF_INET6} {
 			t.Run(fmt.Sprint(tt.name, "/", family), func(t *testing.T) {

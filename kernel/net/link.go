@@ -38,7 +38,10 @@ const (
 // over a device.
 type link struct {
 	dev      device.Net
-	batch    device.Batcher // dev, if packets are to be collected for it
+	batch    device.Batcher   // dev, if it can collect packets
+	turner   device.NetTurner // dev, if its reader can let others run
+	single   bool             // there is one CPU
+	turning  atomic.Int32     // receivers that flush what is sent in their turn
 	clock    *clock
 	flows    *flowTable
 	offloads device.Offloads
@@ -61,13 +64,11 @@ func newLink(dev device.Net, c *clock, flows *flowTable) *link {
 	l.mtu.Store(uint32(dev.MTU()))
 	l.tx = make([]txQueue, max(1, dev.Queues()))
 	for i := range l.tx {
-		l.tx[i].flush = make(chan struct{}, 1)
+		l.tx[i].flushed = make(chan struct{}, 1)
 	}
-	// Collecting costs a turn of a goroutine. With other CPUs, that turn would
-	// come at once on one of them, and collect nothing.
-	if runtime.GOMAXPROCS(0) == 1 {
-		l.batch, _ = dev.(device.Batcher)
-	}
+	l.batch, _ = dev.(device.Batcher)
+	l.turner, _ = dev.(device.NetTurner)
+	l.single = l.batch != nil && runtime.GOMAXPROCS(0) == 1
 	return l
 }
 
@@ -76,7 +77,7 @@ func (l *link) start() {
 	for q := range l.tx {
 		l.running.Add(1)
 		go l.receive(q)
-		if l.batch != nil {
+		if l.single {
 			go l.flushLoop(q)
 		}
 	}
@@ -86,7 +87,7 @@ func (l *link) start() {
 func (l *link) receive(q int) {
 	defer l.running.Done()
 	frames := make([]device.Frame, receiveBatch)
-	u := &flusher{wake: make(chan struct{}, 1)}
+	u := &flusher{link: l, wake: make(chan struct{}, 1)}
 	defer close(u.wake)
 	go u.run()
 	g := gro{flows: l.flows, due: u}
@@ -110,6 +111,28 @@ func (l *link) receive(q int) {
 		u.post()
 		if err != nil {
 			return
+		}
+		l.turn(q, u)
+	}
+}
+
+// turn lets those run that have received something on queue q, and then sends
+// what they have answered: so one notification of the device serves many, and the
+// next frames are often there without an interrupt.
+func (l *link) turn(q int, u *flusher) {
+	if l.turner == nil {
+		return
+	}
+	l.turning.Add(1)
+	l.turner.Turn(q)
+	l.turning.Add(-1)
+	for i := range l.tx {
+		// Who holds the lock may be waiting for room in the ring.
+		if t := &l.tx[i]; l.batch != nil && t.mu.TryLock() {
+			l.batch.Flush(i)
+			t.mu.Unlock()
+		} else if l.batch != nil {
+			u.flush()
 		}
 	}
 }

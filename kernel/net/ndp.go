@@ -1,10 +1,17 @@
 package net
 
-// IPv6 autoconfiguration: what gVisor's neighbour discovery reports, turned
-// into routes and name servers. Its callbacks may not call the stack, so each
-// posts its work to n.events.
+// IPv6 autoconfiguration. Interfaces begin without: the link-local address and
+// the solicitation of routers wait until the program wants IPv6, or for
+// autoconfigureDelay. Servers that are called by IPv4 first, most of them, then
+// answer sooner: bringing IPv6 up runs much code for the first time, which is
+// what costs under emulation.
+//
+// What gVisor's neighbour discovery reports is turned into routes and name
+// servers. Its callbacks may not call the stack, so each posts its work to
+// n.events.
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 
@@ -14,25 +21,73 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
+const (
+	// autoconfigureDelay is within the second that a host shall let pass
+	// before it solicits routers (RFC 4861, 6.3.7).
+	autoconfigureDelay = 500 * time.Millisecond
+	// advertisementTime is how long what needs an IPv6 address waits for a
+	// router's answer when there is IPv4.
+	advertisementTime = 100 * time.Millisecond
+)
+
 // ipv6Options has duplicate address detection off: an address is usable at
 // once, as with optimistic detection (RFC 4429), and a virtual machine's
 // address is derived from a MAC address that its host has chosen.
 func ipv6Options(n *Network) ipv6.Options {
-	auto := len(n.static.addresses) == 0
+	return ipv6.Options{
+		NDPConfigs: ndpConfigurations(false),
+		NDPDisp:    &ndp{n},
+		DADConfigs: stack.DADConfigurations{RetransmitTimer: time.Second},
+	}
+}
+
+// ndpConfigurations returns the settings for an interface that listens to
+// routers, or for one that does not.
+func ndpConfigurations(routers bool) ipv6.NDPConfigurations {
 	c := ipv6.DefaultNDPConfigurations()
 	c.MaxRtrSolicitationDelay = 0
-	c.DiscoverDefaultRouters, c.DiscoverMoreSpecificRoutes = auto, auto
-	c.DiscoverOnLinkPrefixes, c.AutoGenGlobalAddresses = auto, auto
+	c.DiscoverDefaultRouters, c.DiscoverMoreSpecificRoutes = routers, routers
+	c.DiscoverOnLinkPrefixes, c.AutoGenGlobalAddresses = routers, routers
 	c.AutoGenTempGlobalAddresses = false
-	if !auto {
+	if !routers {
 		c.HandleRAs, c.MaxRtrSolicitations = ipv6.HandlingRAsDisabled, 0
 	}
-	return ipv6.Options{
-		NDPConfigs:       c,
-		AutoGenLinkLocal: true,
-		NDPDisp:          &ndp{n},
-		DADConfigs:       stack.DADConfigurations{RetransmitTimer: time.Second},
+	return c
+}
+
+// autoconfigure gives the interfaces their link-local addresses and solicits
+// routers, unless addresses are static. It does so once.
+func (n *Network) autoconfigure() {
+	n.once6.Do(func() {
+		for _, e := range n.nics {
+			if err := n.startIPv6(e); err != nil {
+				n.log(err.Error())
+			}
+		}
+		time.AfterFunc(advertisementTime, func() { close(n.asked6) })
+	})
+}
+
+func (n *Network) startIPv6(e *nic) error {
+	ep, err := n.stack.GetNetworkEndpoint(e.id, ipv6.ProtocolNumber)
+	if err != nil {
+		return errors.New("net: no IPv6 on " + e.name + ": " + err.String())
 	}
+	local := netip.PrefixFrom(netip.AddrFrom16(header.LinkLocalAddr(e.link.mac).As16()), 64)
+	if err := n.addAddress(e.id, local); err != nil {
+		return err
+	}
+	n.stack.AddRoute(tcpip.Route{Destination: subnet(local), NIC: e.id})
+	if len(n.static.addresses) > 0 {
+		return nil
+	}
+	// Routers are solicited where an endpoint is enabled.
+	ep.(ipv6.NDPEndpoint).SetNDPConfigurations(ndpConfigurations(true))
+	ep.Disable()
+	if err := ep.Enable(); err != nil {
+		return errors.New("net: cannot start IPv6 on " + e.name + ": " + err.String())
+	}
+	return nil
 }
 
 // ndp implements ipv6.NDPDispatcher.
@@ -71,11 +126,7 @@ func (n *Network) removeRoute(r tcpip.Route) {
 	})
 }
 
-// OnAutoGenAddress also gives the link-local prefix its route.
-func (d *ndp) OnAutoGenAddress(id tcpip.NICID, a tcpip.AddressWithPrefix) stack.AddressDispatcher {
-	if header.IsV6LinkLocalUnicastAddress(a.Address) {
-		d.OnOnLinkPrefixDiscovered(id, a.Subnet())
-	}
+func (d *ndp) OnAutoGenAddress(tcpip.NICID, tcpip.AddressWithPrefix) stack.AddressDispatcher {
 	return nil
 }
 

@@ -61,7 +61,10 @@ type Network struct {
 
 	once        sync.Once
 	configured  chan struct{} // closed when IPv4 has an address, or is given up
-	once6       sync.Once
+	once6       sync.Once     // autoconfigure
+	later6      *time.Timer   // calls autoconfigure; nil without interfaces
+	asked6      chan struct{} // closed when routers have had time to answer
+	found6      sync.Once
 	configured6 chan struct{} // closed when there is an IPv6 router, or none to wait for
 
 	mu       sync.Mutex // guards what follows
@@ -98,6 +101,7 @@ func start(c socket.Config) (*Network, error) {
 	n := &Network{
 		clock: newClock(), config: c, static: static, unix: socket.NewUnix(c.Names),
 		stop: make(chan struct{}), configured: make(chan struct{}), configured6: make(chan struct{}),
+		asked6: make(chan struct{}),
 	}
 	n.stack = newStack(n)
 	if err := n.addLoopback(); err != nil {
@@ -153,7 +157,9 @@ func (n *Network) addLoopback() error {
 	if err := n.stack.CreateNICWithOptions(loopbackNIC, loopback.New(), stack.NICOptions{Name: "lo"}); err != nil {
 		return errors.New("net: cannot create the loopback interface: " + err.String())
 	}
-	for _, p := range []netip.Prefix{netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("::1/128")} {
+	for _, p := range []netip.Prefix{
+		netip.PrefixFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 8), netip.PrefixFrom(netip.IPv6Loopback(), 128),
+	} {
 		if err := n.addAddress(loopbackNIC, p); err != nil {
 			return err
 		}
@@ -181,11 +187,24 @@ func (n *Network) await(a tcpip.Address) {
 	switch {
 	case a.Len() == 4 && !header.IsV4LoopbackAddress(a):
 		<-n.configured
-	case a.Len() == 16 && !header.IsV6LoopbackAddress(a) && !header.IsV6LinkLocalUnicastAddress(a):
-		select {
-		case <-n.configured6:
-		case <-n.configured:
+	case a.Len() == 16 && !header.IsV6LoopbackAddress(a):
+		n.autoconfigure()
+		if !header.IsV6LinkLocalUnicastAddress(a) {
+			n.awaitRouter()
 		}
+	}
+}
+
+// awaitRouter waits for an IPv6 router; not for long when there is IPv4.
+func (n *Network) awaitRouter() {
+	select {
+	case <-n.configured6:
+		return
+	case <-n.asked6:
+	}
+	select {
+	case <-n.configured6:
+	case <-n.configured:
 	}
 }
 
@@ -237,6 +256,9 @@ func drained(e *tcp.Endpoint) bool {
 // close ends the network's goroutines. Tests use it; a machine is switched off.
 func (n *Network) close() {
 	close(n.stop)
+	if n.later6 != nil {
+		n.later6.Stop()
+	}
 	for _, e := range n.nics {
 		e.link.dev.Close()
 	}

@@ -190,6 +190,7 @@ func (s *netlink) Send(m *socket.Message, _ int) (int, error) {
 			return 0, syscall.EINVAL
 		}
 		d := dump{seq: binary.LittleEndian.Uint32(b[8:]), port: port}
+		s.net.autoconfigure() // what is asked for shall be there
 		s.net.answer(&d, b[:n])
 		s.mu.Lock()
 		s.answers = append(s.answers, d.datagrams...)

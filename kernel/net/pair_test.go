@@ -19,7 +19,11 @@ import (
 func newPair(t testing.TB, o nettest.Options) (a, b *Network) {
 	t.Helper()
 	x, y := nettest.Pair(o)
-	mk := func(d device.Net, i int) *Network {
+	mk := func(end *nettest.Device, i int) *Network {
+		var d device.Net = end
+		if o.Batched {
+			d = nettest.NewBatched(end)
+		}
 		n, err := start(socket.Config{
 			Devices:  []device.Net{d},
 			Manifest: abi.NetConfig{Addresses: []string{fmt.Sprintf("10.0.0.%d/24", i), fmt.Sprintf("fd00::%d/64", i)}},
@@ -180,6 +184,7 @@ func TestStream(t *testing.T) {
 		{"reorder", nettest.Options{Reorder: 0.05, Seed: 2}, 2 << 20},
 		{"corrupt", nettest.Options{Corrupt: 0.01, Seed: 3}, 1 << 20},
 		{"small ring", nettest.Options{Ring: 4}, 2 << 20},
+		{"batched", nettest.Options{Batched: true}, 8 << 20},
 	}
 	for _, tt := range tests {
 		for _, family := range []int{syscall.AF_INET, syscall.AF_INET6} {

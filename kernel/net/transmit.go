@@ -38,7 +38,7 @@ type txQueue struct {
 	headers  []byte          // headers of the packets of the batch
 	linear   []byte          // for packets in more pieces than the device takes
 	header   [maxHeaders]byte
-	flush    chan struct{} // asks flushLoop for a turn
+	flushed  chan struct{} // asks flushLoop for a turn
 	flushing bool          // it was asked
 }
 
@@ -77,7 +77,10 @@ func (l *link) WritePacket(pkt *stack.PacketBuffer) tcpip.Error {
 	return nil
 }
 
-// send hands the batch of queue i, which is locked, to the device.
+// send hands the batch of queue i, which is locked, to the device. Telling the
+// device about it is left to a receiver that is about to do so, or with one CPU
+// to the flush loop. With other CPUs, the flush loop's turn would come at once on
+// one of them, and collect nothing.
 func (l *link) send(i int) error {
 	q := &l.tx[i]
 	if l.batch == nil {
@@ -85,19 +88,32 @@ func (l *link) send(i int) error {
 		return err
 	}
 	_, err := l.batch.Queue(i, q.packets)
-	if !q.flushing {
+	switch {
+	case l.turning.Load() > 0:
+	case !l.single:
+		l.batch.Flush(i)
+	case !q.flushing:
 		q.flushing = true
-		q.flush <- struct{}{}
+		q.flushed <- struct{}{}
 	}
 	return err
 }
 
-// flushLoop tells the device about the packets of queue i, once all goroutines
-// that were ready to run when the first packet came have had their turn and
-// sent theirs.
+// flush tells the device about the packets of all queues.
+func (l *link) flush() {
+	for i := range l.tx {
+		q := &l.tx[i]
+		q.mu.Lock()
+		l.batch.Flush(i)
+		q.mu.Unlock()
+	}
+}
+
+// flushLoop flushes queue i, once all goroutines that were ready to run when the
+// first packet came have had their turn and sent theirs.
 func (l *link) flushLoop(i int) {
 	q := &l.tx[i]
-	for range q.flush {
+	for range q.flushed {
 		metal.Yield()
 		q.mu.Lock()
 		q.flushing = false

@@ -15,14 +15,21 @@ const (
 	pciNotify = 0x3000
 	pciMSIX   = 0x4000
 	noVector  = 0xffff
+
+	isrQueue  = 1
+	isrConfig = 2
 )
 
 // PCI puts a Virtio behind the registers of virtio over PCI, in a function with
-// MSI-X.
+// MSI-X or with an interrupt line.
 type PCI struct {
 	*Virtio
 	Function *Function
+	// EarlyQueues is how many queues the device says it has before features
+	// are agreed on; 0: as many as afterwards.
+	EarlyQueues int
 
+	isr            uint32
 	devSel, drvSel uint32
 	queueSel       uint16
 	configVector   uint16
@@ -35,14 +42,22 @@ type msixEntry struct {
 	masked bool
 }
 
-// NewPCI puts v at address a of bus, with that many MSI-X vectors. Its window
-// is at addr.
+// PCILine is the interrupt line of a PCI that has no MSI-X vectors.
+const PCILine = 11
+
+// NewPCI puts v at address a of bus, with that many MSI-X vectors; 0: it has
+// PCILine instead. Its window is at addr.
 func NewPCI(bus *Bus, a pci.Address, v *Virtio, vectors int, addr uint64) *PCI {
 	d := &PCI{Virtio: v, Function: bus.Add(v.m, a, 0x1af4, uint16(0x1040+v.ID))}
 	d.table = make([]msixEntry, vectors)
 	d.resetVectors()
 	v.raise = func(q int) { d.signal(d.vectors[q]) }
 	v.raiseSetup = func() { d.signal(d.configVector) }
+	if vectors == 0 {
+		v.raise = func(int) { d.pull(isrQueue) }
+		v.raiseSetup = func() { d.pull(isrConfig) }
+		d.Function.Put16(0x3c, PCILine|1<<8)
+	}
 	f := d.Function
 	f.SetBAR(pciBAR, addr, pciWindow, true)
 	if vectors > 0 {
@@ -70,6 +85,15 @@ func (d *PCI) resetVectors() {
 	d.vectors = make([]uint16, len(d.queueMax))
 	for i := range d.vectors {
 		d.vectors[i] = noVector
+	}
+}
+
+// pull raises the interrupt line; it is heard only if it was low.
+func (d *PCI) pull(bit uint32) {
+	low := d.isr == 0
+	d.isr |= bit
+	if low && d.Function.Config[5]&4 == 0 {
+		d.m.raiseLine(PCILine)
 	}
 }
 
@@ -110,6 +134,10 @@ func (d *PCI) read(off uint32, width int) uint32 {
 	switch {
 	case off >= pciConfig && off < pciNotify:
 		return d.readConfig(off-pciConfig, width)
+	case off == pciISR && width == 1 && len(d.table) == 0:
+		isr := d.isr
+		d.isr = 0
+		return isr
 	case off >= pciISR:
 		d.m.Fault("it reads %#x, where nothing is to be read", off)
 		return 0
@@ -125,6 +153,9 @@ func (d *PCI) read(off uint32, width int) uint32 {
 	case 0x1002:
 		return uint32(d.configVector)
 	case 0x1202:
+		if d.EarlyQueues != 0 && d.status&statusFeaturesOK == 0 {
+			return uint32(d.EarlyQueues)
+		}
 		return uint32(len(d.queueMax))
 	case 0x1401:
 		return uint32(d.status)
@@ -183,6 +214,7 @@ func (d *PCI) write(off uint32, width int, v uint32) {
 	case 0x1401:
 		if v == 0 {
 			d.resetVectors()
+			d.isr = 0
 		}
 		d.setStatus(uint8(v))
 	case 0x1602:

@@ -10,11 +10,7 @@ package pci
 //
 //	00 message address u64   08 message data u32   0c control u32: bit 0 masked
 
-import (
-	"errors"
-
-	"kiln/kernel/device"
-)
+import "kiln/kernel/device"
 
 const (
 	msixEnable   = 1 << 31
@@ -31,11 +27,11 @@ type MSIX struct {
 }
 
 // MSIX turns the function's message interrupts on, each one masked until it is
-// set.
+// set. A function that has none gives nil.
 func (w *Windows) MSIX() (*MSIX, error) {
 	offs := w.f.Capabilities(CapMSIX)
 	if len(offs) == 0 {
-		return nil, errors.New(w.f.String() + ": the device has no MSI-X interrupts")
+		return nil, nil
 	}
 	off := offs[0]
 	control := w.f.Read32(off)

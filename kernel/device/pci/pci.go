@@ -10,6 +10,7 @@
 //	08 revision u8  09 class u24  0e header type u8 (bit 7: several functions)
 //	10 base address registers, 6 × u32 (2 of a bridge)
 //	2e subsystem device u16       34 first capability u8
+//	3c interrupt line u8  3d interrupt pin u8 (1 to 4; 0: none)
 //	of a bridge:  19 secondary bus u8
 //
 // The configuration space is the hypervisor's word and is taken with care: each
@@ -17,7 +18,10 @@
 // window.
 package pci
 
-import "strconv"
+import (
+	"errors"
+	"strconv"
+)
 
 // Access reads and writes configuration space. off is a multiple of 4 below
 // 256. Reads of what does not exist give all ones.
@@ -51,6 +55,7 @@ const (
 	regBusNumbers = 0x18
 	regSubsystem  = 0x2c
 	regCapability = 0x34
+	regInterrupt  = 0x3c
 
 	commandMemory      = 1 << 1
 	commandBusMaster   = 1 << 2
@@ -61,6 +66,7 @@ const (
 	headerMultiple = 0x80
 
 	noVendor = 0xffff
+	noLine   = 0xff
 )
 
 // Function is a function that was found on a bus.
@@ -92,6 +98,19 @@ func (f *Function) write32(off uint16, v uint32) { f.access.Write32(f.Address, o
 // beside it clears bits that are written as ones; it gets zeros.
 func (f *Function) setCommand(set, clear uint32) {
 	f.write32(regCommand, (f.Read32(regCommand)&0xffff|set)&^clear)
+}
+
+// ConnectLine turns the function's interrupt pin on and returns the line that
+// the firmware has connected it to: an interrupt of the ISA bus, which is also
+// the global system interrupt of that number.
+func (f *Function) ConnectLine() (gsi int, err error) {
+	v := f.Read32(regInterrupt)
+	line, pin := int(v&0xff), v>>8&0xff
+	if pin == 0 || line == 0 || line == noLine {
+		return 0, errors.New(f.String() + ": the device has neither MSI-X interrupts nor an interrupt line")
+	}
+	f.setCommand(0, commandDisableINTx)
+	return line, nil
 }
 
 // Enable lets the function answer at its memory addresses and access memory

@@ -204,7 +204,7 @@ func FuzzFunction(f *testing.F) {
 			for i := range 8 {
 				w.Map(i, uint32(off), 16)
 			}
-			if x, err := w.MSIX(); err == nil && (x.Size < 1 || x.Size > 2048) {
+			if x, err := w.MSIX(); err == nil && x != nil && (x.Size < 1 || x.Size > 2048) {
 				t.Errorf("a table of %d entries", x.Size)
 			}
 		}

@@ -10,6 +10,11 @@ const (
 
 // ports is configuration mechanism #1: an address register and a data register
 // in port space. For one goroutine at a time.
+//
+// PCI Express has configuration space in memory too (ECAM), with more of it;
+// nothing here needs what lies beyond the first 256 bytes. Machines that have
+// ECAM alone, such as QEMU's microvm with pcie=on, also leave the windows of
+// memory without addresses, and tell only in AML which space there is for them.
 type ports struct{ device.Ports }
 
 // NewPorts returns the configuration space behind ports 0xcf8 and 0xcfc; ok is

@@ -293,6 +293,13 @@ func (q *Queue) Wait() error {
 	return nil
 }
 
+// Turn lets other goroutines run, where the interrupt can do that.
+func (q *Queue) Turn() {
+	if t, ok := q.interrupt.(device.Turner); ok {
+		t.Turn()
+	}
+}
+
 // Await submits what was added, and blocks until the device has finished a
 // chain; the results are those of Next. It is for drivers that have nothing else
 // to wait for. It fails after the device's Close.

@@ -87,6 +87,31 @@ func (w *waiter) Wait() error {
 	}
 }
 
+// Turn implements device.Turner. While another goroutine waits for the interrupt
+// there is no turn to be had.
+func (w *waiter) Turn() {
+	t, ok := w.source.(device.Turner)
+	if !ok {
+		return
+	}
+	w.mu.Lock()
+	if w.led || w.err != nil {
+		w.mu.Unlock()
+		return
+	}
+	w.led = true
+	w.mu.Unlock()
+	t.Turn()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.led = false
+	for _, o := range w.waiters {
+		if o != w && !o.config {
+			o.rouse() // it may have come meanwhile, and would lead now
+		}
+	}
+}
+
 // enter decides what a waiter does next.
 func (w *waiter) enter() (lead, done bool, err error) {
 	w.mu.Lock()

@@ -27,6 +27,12 @@ const (
 
 // Feature is a set of feature bits (section 6; those below 24 and from 50 on
 // belong to the kind of device).
+//
+// RING_INDIRECT_DESC is not among those that are used. It lets a chain of many
+// descriptors take the place of one in the ring; but the drivers here make
+// chains of one or two, because a packet is copied into one piece anyhow (a
+// memory that the device can reach is not that of the Go heap). A table beside
+// the ring would only be one more thing for the device to fetch.
 type Feature uint64
 
 const (

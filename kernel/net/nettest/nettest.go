@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"io"
 	"math/rand"
+	"runtime"
+	"slices"
 	"sync"
 
 	"kiln/kernel/device"
@@ -22,6 +24,7 @@ type Options struct {
 	Reorder  float64         // probability that a frame overtakes the one before
 	Corrupt  float64         // probability that a bit of a frame flips
 	Seed     int64
+	Batched  bool // the ends are to be made Batched
 	// Tap, when set, sees each frame that is sent, from either end, after
 	// splitting and before loss. It must not keep the frame.
 	Tap func(from int, frame []byte)
@@ -106,6 +109,86 @@ func (d *Device) Transmit(q int, packets []device.Packet) (int, error) {
 	}
 	return len(packets), nil
 }
+
+// Batched is a Device that collects what is sent until it is told to flush, and
+// whose reader can let others run. As a driver does, Queue copies, and Flush does
+// not wait for the device.
+type Batched struct {
+	*Device
+
+	mu     sync.Mutex // guards what follows
+	shown  sync.Cond  // there is more for the device, or it is closed
+	queue  [][]device.Packet
+	device [][]device.Packet // what has been flushed
+	closed bool
+}
+
+// NewBatched returns d with these powers.
+func NewBatched(d *Device) *Batched {
+	b := &Batched{Device: d, queue: make([][]device.Packet, d.Queues()), device: make([][]device.Packet, d.Queues())}
+	b.shown.L = &b.mu
+	for q := range b.queue {
+		go b.transmit(q)
+	}
+	return b
+}
+
+// transmit is the device's side of queue q.
+func (b *Batched) transmit(q int) {
+	for {
+		b.mu.Lock()
+		for len(b.device[q]) == 0 && !b.closed {
+			b.shown.Wait()
+		}
+		packets := b.device[q]
+		b.device[q] = nil
+		closed := b.closed
+		b.mu.Unlock()
+		if closed {
+			return
+		}
+		b.Device.Transmit(q, packets)
+	}
+}
+
+// Queue implements device.Batcher.
+func (b *Batched) Queue(q int, packets []device.Packet) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range packets {
+		p.Data = [][]byte{slices.Concat(p.Data...)}
+		b.queue[q] = append(b.queue[q], p)
+	}
+	return len(packets), nil
+}
+
+// Flush implements device.Batcher.
+func (b *Batched) Flush(q int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.device[q] = append(b.device[q], b.queue[q]...)
+	b.queue[q] = nil
+	b.shown.Broadcast()
+}
+
+// Transmit implements device.Net.
+func (b *Batched) Transmit(q int, packets []device.Packet) (int, error) {
+	n, err := b.Queue(q, packets)
+	b.Flush(q)
+	return n, err
+}
+
+// Close implements device.Net.
+func (b *Batched) Close() error {
+	b.mu.Lock()
+	b.closed = true
+	b.shown.Broadcast()
+	b.mu.Unlock()
+	return b.Device.Close()
+}
+
+// Turn implements device.NetTurner.
+func (b *Batched) Turn(int) { runtime.Gosched() }
 
 // finish fills in the checksum, unless the peer takes partial ones.
 func (d *Device) finish(b *buffer, p *device.Packet) {

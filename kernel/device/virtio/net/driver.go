@@ -150,6 +150,9 @@ func (d *Driver) Receive(q int, into []device.Frame) (int, error) {
 	return d.rx[q].receive(into, d.stopped)
 }
 
+// Turn implements device.NetTurner.
+func (d *Driver) Turn(q int) { d.rx[q].q.Turn() }
+
 // Transmit implements device.Net.
 func (d *Driver) Transmit(q int, packets []device.Packet) (int, error) {
 	n, err := d.tx[q].queue(packets, d.stopped)

@@ -18,7 +18,10 @@
 //	                               1e queue_notify_off u16
 //
 // Interrupts are MSI-X: one for the configuration and one for each queue that
-// wants one, or one for all where the device has too few.
+// wants one, or one for all where the device has too few. A device without
+// MSI-X has its interrupt line for all (lines.go), and an interrupt status
+// structure of one byte: bit 0 a queue, bit 1 the configuration; reading it
+// clears it and lets go of the line.
 package virtiopci
 
 import (
@@ -39,6 +42,7 @@ const (
 
 	capCommon = 1 // cfg_type
 	capNotify = 2
+	capISR    = 3
 	capDevice = 4
 
 	regDeviceFeatureSelect = 0x00
@@ -80,18 +84,19 @@ func id(f *pci.Function) (virtio.ID, bool) {
 // it may be nil.
 func Probe(m device.Machine, functions []*pci.Function, space *pci.Space) []virtio.Found {
 	var found []virtio.Found
+	taken := &lines{machine: m}
 	for _, f := range functions {
 		if id, ok := id(f); ok {
 			found = append(found, virtio.Found{ID: id, Name: f.String(), Open: func() (virtio.Transport, error) {
-				return open(m, f, id, space)
+				return open(m, f, id, space, taken)
 			}})
 		}
 	}
 	return found
 }
 
-func open(m device.Machine, f *pci.Function, id virtio.ID, space *pci.Space) (virtio.Transport, error) {
-	t := &transport{machine: m, name: f.String(), id: id, config: virtio.NewConfig(nil, 0, 0)}
+func open(m device.Machine, f *pci.Function, id virtio.ID, space *pci.Space, taken *lines) (virtio.Transport, error) {
+	t := &transport{machine: m, function: f, lines: taken, name: f.String(), id: id, config: virtio.NewConfig(nil, 0, 0)}
 	w := pci.NewWindows(f, m, space)
 	if err := t.mapStructures(f, w); err != nil {
 		return nil, err
@@ -101,8 +106,9 @@ func open(m device.Machine, f *pci.Function, id virtio.ID, space *pci.Space) (vi
 	if t.msix, err = w.MSIX(); err != nil {
 		return nil, err
 	}
-	t.queues = min(int(t.common.Read16(regNumQueues)), maxQueues)
-	t.doorbells = make([]uint32, t.queues)
+	if t.msix == nil && t.isr == nil {
+		return nil, errors.New(t.name + ": the device has neither MSI-X interrupts nor an interrupt status")
+	}
 	return t, nil
 }
 
@@ -116,6 +122,7 @@ func (t *transport) mapStructures(f *pci.Function, w *pci.Windows) error {
 		start, size := f.Read32(off+8), f.Read32(off+12)
 		want := kind == capCommon && t.common == nil && size >= commonSize ||
 			kind == capNotify && t.notify == nil && size >= 2 ||
+			kind == capISR && t.isr == nil && size >= 1 ||
 			kind == capDevice && !t.hasConfig && size > 0
 		if !want {
 			continue
@@ -131,6 +138,8 @@ func (t *transport) mapStructures(f *pci.Function, w *pci.Windows) error {
 		case capNotify:
 			t.notify, t.notifySize = r, size
 			t.notifyMultiplier = f.Read32(off + 16)
+		case capISR:
+			t.isr = r
 		case capDevice:
 			t.hasConfig = true
 			t.config = virtio.NewConfig(r, 0, size)

@@ -11,11 +11,12 @@ import (
 
 // transport is a virtio.Transport.
 type transport struct {
-	machine device.Machine
-	name    string
-	id      virtio.ID
-	common  device.Registers
-	queues  int
+	machine  device.Machine
+	function *pci.Function
+	lines    *lines
+	name     string
+	id       virtio.ID
+	common   device.Registers
 
 	hasConfig bool
 	config    virtio.Config
@@ -23,12 +24,13 @@ type transport struct {
 	notify           device.Registers
 	notifySize       uint32
 	notifyMultiplier uint32
-	doorbells        []uint32 // offset in notify, by queue
+	doorbells        []uint32 // offset in notify, by queue; nil before the queues were counted
 
-	msix       *pci.MSIX
+	msix       *pci.MSIX               // nil: the device has none
+	isr        device.Registers        // interrupt status, for a device without MSI-X
 	vectors    int                     // entries of the table in use
-	interrupts []io.Closer             // of the entries, to close
-	shared     *virtio.SharedInterrupt // if the table is too small
+	interrupts []io.Closer             // of the entries or the line, to close
+	shared     *virtio.SharedInterrupt // if the table is too small, or for the line
 }
 
 func (t *transport) ID() virtio.ID            { return t.id }
@@ -53,8 +55,17 @@ func (t *transport) SetDriverFeatures(f virtio.Feature) {
 	t.common.Write32(regDriverFeature, uint32(f>>32))
 }
 
+// queues returns how many queues the device has. It is asked once the features
+// are agreed on, because there may be more with some than without.
+func (t *transport) queues() int {
+	if t.doorbells == nil {
+		t.doorbells = make([]uint32, min(int(t.common.Read16(regNumQueues)), maxQueues))
+	}
+	return len(t.doorbells)
+}
+
 func (t *transport) QueueMax(q int) int {
-	if q >= t.queues {
+	if q >= t.queues() {
 		return 0
 	}
 	t.common.Write16(regQueueSelect, uint16(q))
@@ -62,7 +73,7 @@ func (t *transport) QueueMax(q int) int {
 }
 
 func (t *transport) EnableQueue(q int, r virtio.Ring, interrupt bool) (device.Interrupt, error) {
-	if q >= t.queues {
+	if q >= t.queues() {
 		return nil, errors.New("the device lacks a virtqueue")
 	}
 	t.common.Write16(regQueueSelect, uint16(q))
@@ -81,7 +92,7 @@ func (t *transport) EnableQueue(q int, r virtio.Ring, interrupt bool) (device.In
 		if i, err = t.connect(regQueueVector); err != nil {
 			return nil, err
 		}
-	} else {
+	} else if t.msix != nil {
 		t.common.Write16(regQueueVector, noVector)
 	}
 	t.common.Write16(regQueueEnable, 1)
@@ -100,12 +111,16 @@ func (t *transport) ConfigInterrupt() (device.Interrupt, error) {
 // connect gives what the vector register at reg belongs to (the configuration,
 // or the selected queue) an interrupt.
 func (t *transport) connect(reg uint32) (device.Interrupt, error) {
+	config := reg == regConfigVector
+	if t.msix == nil {
+		return t.share(config, t.line)
+	}
 	vector := t.vectors
 	var i device.Interrupt
 	var err error
-	if t.msix.Size < t.queues+1 {
+	if t.msix.Size < t.queues()+1 {
 		vector = 0
-		i, err = t.share(reg == regConfigVector)
+		i, err = t.share(config, t.one)
 	} else if i, err = t.message(vector); err == nil {
 		t.vectors++
 		t.interrupts = append(t.interrupts, i)
@@ -133,21 +148,31 @@ func (t *transport) message(vector int) (device.Interrupt, error) {
 	return i, nil
 }
 
-// share returns a part in the one interrupt that serves all. The message does
-// not say why it came, so it is taken for a configuration change as well.
-func (t *transport) share(config bool) (device.Interrupt, error) {
+// share returns a part in the interrupt that serves all, which connect makes
+// when it is needed first.
+func (t *transport) share(config bool, connect func() (*virtio.SharedInterrupt, error)) (device.Interrupt, error) {
 	if t.shared == nil {
-		i, err := t.message(0)
+		shared, err := connect()
 		if err != nil {
 			return nil, err
 		}
-		t.shared = virtio.NewSharedInterrupt(i, func() bool { return true })
-		t.interrupts = append(t.interrupts, t.shared)
+		t.shared = shared
+		t.interrupts = append(t.interrupts, shared)
 	}
 	if config {
 		return t.shared.Config(), nil
 	}
 	return t.shared.Queue(), nil
+}
+
+// one is a message for all. It does not say why it came, so it is taken for a
+// configuration change as well.
+func (t *transport) one() (*virtio.SharedInterrupt, error) {
+	i, err := t.message(0)
+	if err != nil {
+		return nil, err
+	}
+	return virtio.NewSharedInterrupt(i, func() bool { return true }), nil
 }
 
 func (t *transport) Close() error {
