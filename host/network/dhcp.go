@@ -66,13 +66,8 @@ func (n *Network) serveDHCP() error {
 			if err != nil {
 				return
 			}
-			answer, kind := dhcpAnswer(buf[:size])
-			if answer == nil {
-				continue
-			}
-			conn.WriteTo(answer, &net.UDPAddr{IP: net.IPv4bcast, Port: dhcpClientPort})
-			if kind == dhcpAck {
-				n.addressed()
+			if answer, _ := dhcpAnswer(buf[:size]); answer != nil {
+				conn.WriteTo(answer, &net.UDPAddr{IP: net.IPv4bcast, Port: dhcpClientPort})
 			}
 		}
 	}()

@@ -24,8 +24,9 @@ const (
 	bootPatience = 30 * time.Second      // for the program to listen
 	firstTimeout = 50 * time.Millisecond // for an answer, while the port has not been reached: doubles up to
 	lastTimeout  = 2 * time.Second
-	dialTimeout  = 20 * time.Second // for an answer, afterwards
-	udpIdle      = 90 * time.Second // after which an exchange of datagrams counts as over
+	dialTimeout  = 20 * time.Second      // for an answer, afterwards
+	lastPause    = 10 * time.Millisecond // between attempts: doubles up to this
+	udpIdle      = 90 * time.Second      // after which an exchange of datagrams counts as over
 )
 
 // forward listens for p on the host.
@@ -105,20 +106,33 @@ func (t *target) dial() (conn *gonet.TCPConn, err error) {
 			return nil, err
 		}
 		time.Sleep(pause)
-		pause, timeout = min(2*pause, 50*time.Millisecond), min(2*timeout, lastTimeout)
+		pause = min(2*pause, lastPause)
+		if errors.Is(err, context.DeadlineExceeded) {
+			timeout = min(2*timeout, lastTimeout)
+		}
 	}
 }
 
-// attempt tries once to connect. It gives up early when the machine gets its
+// attempt tries once to connect, over IPv4 and, should a program listen on its
+// IPv6 address only, over IPv6.
+func (t *target) attempt(timeout time.Duration) (*gonet.TCPConn, error) {
+	conn, err := t.try(machine, timeout)
+	if err != nil && t.n.routed.Load() {
+		conn, err = t.try(machine6, timeout)
+	}
+	return conn, err
+}
+
+// try connects to an address. It gives up early when the machine gets its
 // address: what was sent before then is lost, and would be sent again only
 // after a second.
-func (t *target) attempt(timeout time.Duration) (*gonet.TCPConn, error) {
+func (t *target) try(to netip.Addr, timeout time.Duration) (*gonet.TCPConn, error) {
 	ctx, cancel := context.WithTimeout(t.n.ctx, timeout)
 	defer cancel()
 	if t.n.address.Err() == nil {
 		defer context.AfterFunc(t.n.address, cancel)()
 	}
-	return gonet.DialContextTCP(ctx, t.n.stack, endpoint(machine, t.port), ipv4.ProtocolNumber)
+	return gonet.DialContextTCP(ctx, t.n.stack, endpoint(to, t.port), protocol(to))
 }
 
 // duplex is a connection whose directions end one by one.

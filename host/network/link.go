@@ -25,9 +25,11 @@ const (
 
 // link is a stack.LinkEndpoint. One machine is at its other end.
 type link struct {
-	conn  net.Conn
-	mac   tcpip.LinkAddress
-	heard func() // called for frames that come from the machine's own address
+	conn net.Conn
+	mac  tcpip.LinkAddress
+	// Called when a frame comes from the machine's own IPv4 address for the
+	// first time, and when the machine asks for routers.
+	heard, solicited func()
 
 	up atomic.Pointer[dispatcher]
 
@@ -60,6 +62,15 @@ func (l *link) receive() {
 		if !known && fromMachine(frame.AsSlice()) {
 			known = true
 			l.heard()
+		}
+		switch kind, from, ok := neighbourDiscovery(frame.AsSlice()); {
+		case ok && kind == header.ICMPv6RouterSolicit:
+			l.solicited()
+		case ok && kind == header.ICMPv6NeighborSolicit && from == header.IPv6Any:
+			// The machine looks whether its address is free (RFC 4862, 5.4.3).
+			// The stack, which answers for every address, would deny it.
+			frame.Release()
+			continue
 		}
 		l.deliver(frame)
 	}
@@ -123,6 +134,14 @@ func (l *link) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 		return 0, &tcpip.ErrClosedForSend{}
 	}
 	return pkts.Len(), nil
+}
+
+// send writes one frame.
+func (l *link) send(frame []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.out = append(binary.BigEndian.AppendUint32(l.out[:0], uint32(len(frame))), frame...)
+	l.conn.Write(l.out) // an error ends receive too
 }
 
 // MTU implements stack.LinkEndpoint.

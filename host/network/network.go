@@ -1,21 +1,26 @@
 // Package network is a network in user space for a virtual machine: no
 // privileges, no devices of the host.
 //
-// A TCP/IP stack plays the gateway. It hands the machine an address by DHCP,
-// accepts connections for forwarded ports on the host and carries them to the
-// machine, and carries what the machine sends out to the host's own sockets.
+// A TCP/IP stack plays the gateway. It hands the machine an address by DHCP and
+// a prefix by router advertisements, accepts connections for forwarded ports on
+// the host and carries them to the machine, and carries what the machine sends
+// out to the host's own sockets.
 //
-//	10.0.2.2    the gateway; for the machine also the host's 127.0.0.1
-//	10.0.2.3    port 53 is the host's name server
-//	10.0.2.15   the machine
+//	10.0.2.2    fd6b:696c:6e00::2   the gateway; for the machine also the host's 127.0.0.1, ::1
+//	10.0.2.3    fd6b:696c:6e00::3   port 53 is the host's name server
+//	10.0.2.15                       the machine
 //
-// These are the addresses of QEMU's user network, so that a guest cannot tell
-// the difference. There is no IPv6 and no ICMP beyond the gateway.
+// The IPv4 addresses are those of QEMU's user network, so that a guest cannot
+// tell the difference. Those of IPv6 are unique local addresses (RFC 4193): a
+// machine that has a choice takes IPv4 to other networks (RFC 6724), because
+// not every host has IPv6 there. The machine's own follows from its MAC address.
+// There is no ICMP beyond the gateway.
 //
-//	link.go      Ethernet frames on a stream socket
-//	dhcp.go      the address
-//	forward.go   from the host to the machine
-//	outbound.go  from the machine to the host and beyond
+//	link.go       Ethernet frames on a stream socket
+//	dhcp.go       the IPv4 address
+//	advertise.go  the IPv6 prefix
+//	forward.go    from the host to the machine
+//	outbound.go   from the machine to the host and beyond
 package network
 
 import (
@@ -27,10 +32,13 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
@@ -54,6 +62,13 @@ var (
 	nameServer = netip.MustParseAddr("10.0.2.3")
 	machine    = netip.MustParseAddr("10.0.2.15")
 
+	subnet6     = netip.MustParsePrefix("fd6b:696c:6e00::/64")
+	gateway6    = netip.MustParseAddr("fd6b:696c:6e00::2")
+	nameServer6 = netip.MustParseAddr("fd6b:696c:6e00::3")
+	machine6    = netip.MustParseAddr("fd6b:696c:6e00:0:5054:ff:fe12:3456") // RFC 4291, appendix A
+	linkLocal   = netip.MustParsePrefix("fe80::/64")
+	router      = netip.MustParseAddr("fe80::2") // the gateway
+
 	machineMAC = tcpip.LinkAddress("\x52\x54\x00\x12\x34\x56")
 	gatewayMAC = tcpip.LinkAddress("\x52\x55\x0a\x00\x02\x02")
 )
@@ -74,6 +89,9 @@ type Network struct {
 
 	address   context.Context // ends when the machine has got its address
 	addressed context.CancelFunc
+
+	routed atomic.Bool // the machine has been told of the IPv6 router
+	again  *time.Timer // advertises once more
 }
 
 type closer interface{ Close() error }
@@ -87,7 +105,9 @@ func New(conn net.Conn, ports []vm.Port) (*Network, error) {
 	n := &Network{link: newLink(conn, gatewayMAC), resolver: hostResolver(), open: make(map[closer]bool)}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.address, n.addressed = context.WithCancel(n.ctx)
-	n.link.heard = n.addressed
+	n.again = time.AfterFunc(advertiseEvery, n.advertise)
+	n.again.Stop()
+	n.link.heard, n.link.solicited = n.addressed, n.advertise
 	if err := n.makeStack(); err != nil {
 		n.Close()
 		return nil, fmt.Errorf("user-space network: %w", err)
@@ -110,6 +130,7 @@ func (n *Network) Ports() []vm.Port { return n.ports }
 // Close ends all connections.
 func (n *Network) Close() error {
 	n.cancel()
+	n.again.Stop()
 	n.link.conn.Close()
 	n.mu.Lock()
 	open := n.open
@@ -147,14 +168,16 @@ func (n *Network) drop(c closer) {
 
 func (n *Network) makeStack() error {
 	n.stack = stack.New(stack.Options{
-		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
-		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4},
+		NetworkProtocols: []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocol, arp.NewProtocol},
+		TransportProtocols: []stack.TransportProtocolFactory{
+			tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6,
+		},
 	})
 	if err := n.stack.CreateNIC(nic, n.link); err != nil {
 		return errors.New(err.String())
 	}
-	for _, a := range []netip.Addr{gateway, nameServer} {
-		address := tcpip.ProtocolAddress{Protocol: ipv4.ProtocolNumber, AddressWithPrefix: address(a).WithPrefix()}
+	for _, a := range []netip.Addr{gateway, nameServer, gateway6, nameServer6, router} {
+		address := tcpip.ProtocolAddress{Protocol: protocol(a), AddressWithPrefix: address(a).WithPrefix()}
 		if err := n.stack.AddProtocolAddress(nic, address, stack.AddressProperties{}); err != nil {
 			return errors.New(err.String())
 		}
@@ -162,13 +185,14 @@ func (n *Network) makeStack() error {
 	// To answer in the name of every address that the machine asks for.
 	n.stack.SetPromiscuousMode(nic, true)
 	n.stack.SetSpoofing(nic, true)
-	all, err := tcpip.NewSubnet(address(subnet.Addr()), tcpip.MaskFromBytes(net.CIDRMask(subnet.Bits(), 32)))
-	if err != nil {
-		return err
+	for _, p := range []netip.Prefix{subnet, subnet6, linkLocal} {
+		on := tcpip.AddressWithPrefix{Address: address(p.Addr()), PrefixLen: p.Bits()}
+		n.stack.AddRoute(tcpip.Route{Destination: on.Subnet(), NIC: nic})
 	}
-	n.stack.SetRouteTable([]tcpip.Route{{Destination: all, NIC: nic}})
-	if err := n.stack.AddStaticNeighbor(nic, ipv4.ProtocolNumber, address(machine), machineMAC); err != nil {
-		return errors.New(err.String())
+	for _, a := range []netip.Addr{machine, machine6} {
+		if err := n.stack.AddStaticNeighbor(nic, protocol(a), address(a), machineMAC); err != nil {
+			return errors.New(err.String())
+		}
 	}
 	sack, buffers := tcpip.TCPSACKEnabled(true), tcpip.TCPSendBufferSizeRangeOption{Min: 4 << 10, Default: 1 << 20, Max: 4 << 20}
 	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: 4 << 10, Default: 1 << 20, Max: 4 << 20}
@@ -181,7 +205,14 @@ func (n *Network) makeStack() error {
 	return n.serveDHCP()
 }
 
-func address(a netip.Addr) tcpip.Address { return tcpip.AddrFrom4(a.As4()) }
+func address(a netip.Addr) tcpip.Address { return tcpip.AddrFromSlice(a.AsSlice()) }
+
+func protocol(a netip.Addr) tcpip.NetworkProtocolNumber {
+	if a.Is6() {
+		return ipv6.ProtocolNumber
+	}
+	return ipv4.ProtocolNumber
+}
 
 func endpoint(a netip.Addr, port uint16) tcpip.FullAddress {
 	return tcpip.FullAddress{NIC: nic, Addr: address(a), Port: port}

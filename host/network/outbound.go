@@ -6,6 +6,7 @@ package network
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
@@ -29,16 +30,32 @@ func (n *Network) acceptOutbound() {
 // false if it goes nowhere. Link-local addresses are the host's own affair:
 // clouds serve credentials there.
 func (n *Network) outside(id stack.TransportEndpointID) (to string, ok bool) {
-	a := netip.AddrFrom4(id.LocalAddress.As4())
+	a, _ := netip.AddrFromSlice(id.LocalAddress.AsSlice())
 	switch {
-	case a == nameServer && id.LocalPort == 53:
+	case (a == nameServer || a == nameServer6) && id.LocalPort == 53:
 		return n.resolver, n.resolver != ""
 	case a == gateway:
 		a = netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	case subnet.Contains(a), a.IsLinkLocalUnicast(), a.IsMulticast(), a.IsLoopback(), a.IsUnspecified(), a.As4()[0] >= 240:
+	case a == gateway6:
+		a = netip.IPv6Loopback()
+	case subnet.Contains(a), subnet6.Contains(a), !forwardable(a):
 		return "", false
 	}
 	return netip.AddrPortFrom(a, id.LocalPort).String(), true
+}
+
+// metadata are the addresses outside of the link-local ones where clouds serve
+// credentials: Amazon's and Google's for IPv6.
+var metadata = []netip.Addr{netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("fd20:ce::254")}
+
+// forwardable reports whether a is of another station than the host, and may be
+// reached through it.
+func forwardable(a netip.Addr) bool {
+	switch {
+	case a.Is4() && a.As4()[0] >= 240, a.Is4In6(), slices.Contains(metadata, a):
+		return false
+	}
+	return !(a.IsLinkLocalUnicast() || a.IsMulticast() || a.IsLoopback() || a.IsUnspecified())
 }
 
 // outboundTCP answers the machine once the host is connected, or refuses.
