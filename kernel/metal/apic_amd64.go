@@ -52,6 +52,12 @@ func detectAPIC() {
 	apic.x2 = ecx&(1<<21) != 0
 	apic.deadline = ecx&(1<<24) != 0
 	apic.base = dmapBase + rdmsr(msrAPICBase)&addrMask
+	if apic.x2 {
+		mark("x2APIC")
+	}
+	if apic.deadline {
+		mark("TSC deadline")
+	}
 }
 
 // setupAPIC turns this CPU's local APIC on, its timer armed by setTimer.
@@ -84,9 +90,12 @@ func (c *cpu) setupAPIC() {
 
 func endOfInterrupt() { apicWrite(apicEOI, 0) }
 
-// sendICR sends an interprocessor command to the CPU with APIC ID dest.
+// sendICR sends an interprocessor command to the CPU with APIC ID dest. That CPU
+// sees what this one has stored before: writes to an xAPIC are uncached, but
+// those to an x2APIC do not wait for stores (Intel SDM volume 3, 11.12.3).
 func sendICR(dest uint32, cmd uint32) {
 	if apic.x2 {
+		Fence()
 		wrmsr(msrX2APIC+apicICR>>4, uintptr(dest)<<32|uintptr(cmd))
 		return
 	}
@@ -134,7 +143,8 @@ func addIOAPIC(phys uintptr, gsi uint32) {
 		return
 	}
 	io := ioapic{base: dmapBase + phys, gsi: gsi}
-	if io.n = io.read(1)>>16&0xff + 1; io.n > 240 {
+	version := io.read(1)
+	if io.n = version>>16&0xff + 1; version == 0 || io.n > 240 {
 		return // nothing there
 	}
 	ioapics[nioapic] = io

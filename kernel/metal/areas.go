@@ -408,3 +408,30 @@ func noPage(needed bool) int {
 	}
 	return faultDone
 }
+
+// sysMincore says which pages are populated.
+func sysMincore(_ *thread, addr, n, vec, _ uintptr) uintptr {
+	if addr&(pageSize-1) != 0 {
+		return errno(einval)
+	}
+	n = roundUp(n)
+	if !inKernelHeap(addr, n) {
+		return errno(enomem)
+	}
+	areas.mu.rlock()
+	ok := covered(addr, addr+n)
+	areas.mu.runlock()
+	if !ok {
+		return errno(enomem)
+	}
+	for a := addr; a < addr+n; a += pageSize {
+		p := pteAddr(a, 1, false)
+		in := uint8(0)
+		if p != 0 && peek64(p)&pteP != 0 {
+			in = 1
+		}
+		poke8(vec, in)
+		vec++
+	}
+	return 0
+}

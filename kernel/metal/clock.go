@@ -44,13 +44,19 @@ func nanotime() uint64 {
 	}
 }
 
-// tscAt is the TSC at a time on the monotonic clock.
+// tscAt is the TSC at a time on the monotonic clock: the first value at which
+// nanotime has reached it. It is the exact inverse, because a timer that came
+// early by the clock would come again at once, over and over.
 func tscAt(ns uint64) uint64 {
-	hi, lo := bits.Mul64(ns-min(ns, clockNS), tscHz)
-	if hi >= 1_000_000_000 {
+	d := ns - min(ns, clockNS)
+	hi, lo := d>>32, d<<32
+	if hi >= clockMult {
 		return ^uint64(0)
 	}
-	q, _ := bits.Div64(hi, lo, 1_000_000_000)
+	q, r := bits.Div64(hi, lo, clockMult)
+	if r != 0 {
+		q++
+	}
 	return clockTSC + q
 }
 
@@ -83,7 +89,9 @@ func initClock() {
 		hypervisor.APICHz = 1_000_000_000
 	}
 	apic.hz = hypervisor.APICHz / apicDivider
-	if !kvmClock() {
+	if kvmClock() {
+		mark("kvmclock")
+	} else {
 		hz, exact := clock.TSCHz(cpuid)
 		if hypervisor.TSCHz != 0 {
 			hz, exact = hypervisor.TSCHz, true

@@ -43,7 +43,7 @@ func Out32(port uint16, v uint32)
 // Set by enableCPU, the same on every CPU.
 var (
 	xcr0         uint32
-	xsaveSize    uint32 = 512
+	xsaveSize    uint32 = 576 // with XSAVE's header, which entries clear on every CPU
 	haveFSGSBASE uint32
 )
 

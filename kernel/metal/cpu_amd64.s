@@ -25,6 +25,7 @@ TEXT ·wrmsr(SB), NOSPLIT, $0-16
 	MOVQ	val+8(FP), AX
 	MOVQ	AX, DX
 	SHRQ	$32, DX
+	LFENCE	// a write to an x2APIC register does not serialise by itself
 	WRMSR
 	RET
 
@@ -93,8 +94,9 @@ TEXT ·In32(SB), NOSPLIT, $0-12
 	MOVL	AX, ret+8(FP)
 	RET
 
-// func rdtsc() uint64
+// func rdtsc() uint64: not before what stands in front of it has been done
 TEXT ·rdtsc(SB), NOSPLIT, $0-8
+	LFENCE
 	RDTSC
 	SHLQ	$32, DX
 	ORQ	DX, AX

@@ -186,6 +186,7 @@ TEXT ·vclock(SB), NOSPLIT|NOFRAME, $0
 	RET
 retry:
 	MOVQ	·clockSeq(SB), R8
+	LFENCE	// the TSC is read after that, and after all that the caller has seen
 	RDTSC
 	SHLQ	$32, DX
 	ORQ	DX, AX

@@ -71,6 +71,7 @@ var calls = [...]call{
 	{syscall.SYS_MMAP, sysMmap},
 	{syscall.SYS_MUNMAP, sysMunmap},
 	{syscall.SYS_MADVISE, sysMadvise},
+	{syscall.SYS_MINCORE, sysMincore},
 	{syscall.SYS_MPROTECT, sysMprotect},
 	{syscall.SYS_RT_SIGPROCMASK, sysSigprocmask},
 	{syscall.SYS_TGKILL, sysTgkill},

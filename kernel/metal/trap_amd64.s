@@ -223,15 +223,15 @@ TEXT ·nmiEntry(SB), NOSPLIT|NOFRAME|TOPFRAME, $0
 // exitMetal resumes the CPU's current thread.
 TEXT ·exitMetal(SB), NOSPLIT|NOFRAME|TOPFRAME, $0
 	MOVQ	c_cur(GS), BX
-	MOVQ	t_fsbase(BX), AX
-	SETFS(slowfs, fsdone)
 	CMPQ	t_fpu(BX), $0
 	JEQ	nofpu
 	MOVQ	$0, t_fpu(BX)
 	MOVQ	BX, DI
 	ADDQ	$t_xsave, DI
-	LOADFPU(loadfx, loaded)
+	LOADFPU(loadfx, loaded)	// may fault, so FS is still metal's
 nofpu:
+	MOVQ	t_fsbase(BX), AX
+	SETFS(slowfs, fsdone)
 	MOVQ	BX, SP
 	ADDQ	$t_top, BX
 	MOVQ	BX, c_ist1(GS)

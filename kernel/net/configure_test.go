@@ -26,9 +26,10 @@ type router struct {
 	dev *nettest.Device
 	t   *testing.T
 
-	mu      sync.Mutex // guards what follows
-	silent  bool
-	arrived []byte // payload of the last UDP datagram to port 9
+	mu        sync.Mutex // guards what follows
+	silent    bool
+	arrived   []byte // payload of the last UDP datagram to port 9
+	announced string // address in the last ARP announcement
 }
 
 func newRouter(t *testing.T, dev *nettest.Device) *router {
@@ -90,6 +91,10 @@ func (r *router) handle(frame []byte) {
 
 func (r *router) arp(q header.ARP) {
 	if q.Op() != header.ARPRequest {
+		return
+	}
+	if bytes.Equal(q.ProtocolAddressSender(), q.ProtocolAddressTarget()) {
+		r.announced = tcpip.AddrFromSlice(q.ProtocolAddressTarget()).String()
 		return
 	}
 	frame := make([]byte, etherLen+header.ARPSize)
@@ -198,6 +203,11 @@ func TestDHCPAndSLAAC(t *testing.T) {
 		defer r.mu.Unlock()
 		return string(r.arrived) == "hello"
 	})
+	r.mu.Lock()
+	if r.announced != "10.0.2.15" {
+		t.Errorf("the address announced is %q", r.announced)
+	}
+	r.mu.Unlock()
 	eventually(t, "resolv.conf from DHCP and router advertisement", func() bool {
 		return conf() == "search lan\nnameserver 10.0.2.3\nnameserver fd12::53\nnameserver fe80::53%eth0\n"
 	})
