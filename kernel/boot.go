@@ -2,7 +2,8 @@
 // It is the only package that sees all the others.
 //
 // What a program does not need is not linked: Boot refers to nothing but the
-// console, and the rest comes as Parts, which the build chooses.
+// console, and the rest comes as Parts, which the build chooses. A program that
+// only prints is linked without this package; metal is enough for it.
 package kernel
 
 import (
@@ -93,7 +94,7 @@ func (s *System) openConsole() {
 func (s *System) installCalls() {
 	s.calls = gosys.New(gosys.Config{
 		Machine: machine{s.console}, OnStack: metal.OnStack, FDs: s.fds,
-		Hostname: s.manifest.Hostname, Start: s.start,
+		Hostname: s.manifest.Hostname, Start: s.start, Kept: metal.Kept(),
 	})
 	metal.SetSyscallHook(s.calls.Hook)
 }
@@ -113,6 +114,7 @@ func (s *System) fail(what string) {
 
 // exit runs when the program has ended.
 func (s *System) exit() {
+	s.calls.WriteKept()
 	for _, f := range s.exits {
 		f()
 	}

@@ -20,6 +20,7 @@ func Files(s *System) {
 		s.mountSystem()          // /dev, /proc, /sys
 		s.enterDir()             // the program's working directory
 		s.calls.SetFiles(s.view) // from here on, files can be opened
+		metal.Forward(s.view.Mask())
 		metal.Trace("files mounted")
 	})
 }
@@ -55,7 +56,8 @@ func (s *System) mountSystem() {
 	info := &procfs.Info{
 		View: s.view, FDs: s.fds, PID: int(metal.Syscall(syscall.SYS_GETPID, 0, 0, 0, 0, 0, 0)),
 		Args: s.manifest.Args, Env: s.manifest.Env, Hostname: s.calls.Hostname, Release: gosys.Release, Version: gosys.Version,
-		CPUs: metal.CPUs(), Memory: metal.Memory, Start: s.start, Random: s.calls.Random,
+		CPUs: metal.CPUs(), Memory: metal.Memory,
+		CPUTime: s.calls.CPUTime, Limit: s.calls.Limit, Start: s.start, Random: s.calls.Random,
 	}
 	s.mount("dev", devfs.New(s.console.device(), s.calls.Random))
 	s.mount("proc", procfs.New(info))

@@ -242,6 +242,10 @@ func (b *builder) link(ctx context.Context, g *program, pkg, dir string, command
 		p.system = true
 		l, err = b.run(ctx, g, p, pkg, dir, command, args)
 	}
+	if err == nil && p.calls && !p.network && needsSockets(l.syms) {
+		p.sockets = true
+		l, err = b.run(ctx, g, p, pkg, dir, command, args)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -104,6 +104,9 @@ func startSource(p parts) []byte {
 		imports = append(imports, "kiln/kernel/devices", "kiln/kernel/net")
 		args = append(args, "kernel.Network(net.Start, devices.Open)")
 	}
+	if p.sockets {
+		args = append(args, "kernel.UnixSockets")
+	}
 	if p.calls {
 		imports = append(imports, "kiln/kernel/gosys")
 		args = append(args, "kernel.Calls(gosys.More)")

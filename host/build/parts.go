@@ -13,7 +13,8 @@ package build
 // print depend on package os. The linker knows, because it leaves out what
 // cannot be reached. So a program without the two parts above is linked with
 // metal alone first, and linked again with the library OS if a function is in
-// it that reads, or works on files.
+// it that reads, or works on files. Likewise a program with calls and without
+// the network is linked again if it makes sockets.
 
 import (
 	"slices"
@@ -23,6 +24,7 @@ import (
 // parts are the optional parts of a kernel.
 type parts struct {
 	system, network, calls bool // system: all above metal, which the others need
+	sockets                bool // those of the Unix domain, for want of a network
 }
 
 // partsFor chooses the parts by imports.
@@ -55,5 +57,16 @@ func needsSystem(syms []symbol) bool {
 			name, ok = strings.CutPrefix(s.name, "internal/syscall/unix.")
 		}
 		return ok && slices.Contains(fileFunctions, name)
+	})
+}
+
+// needsSockets says whether a linked program can make a socket.
+func needsSockets(syms []symbol) bool {
+	return slices.ContainsFunc(syms, func(s symbol) bool {
+		dot := strings.LastIndexByte(s.name, '.')
+		if dot < 0 || s.name[:dot] != "syscall" && unescape(s.name[:dot]) != "golang.org/x/sys/unix" {
+			return false
+		}
+		return s.name[dot+1:] == "socket" || s.name[dot+1:] == "socketpair"
 	})
 }

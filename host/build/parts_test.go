@@ -45,7 +45,8 @@ func TestPartsFollowUse(t *testing.T) {
 		{"read", "import \"fmt\"\n\nfunc main() { var s string; fmt.Scan(&s) }\n", "kernel.Files", "kernel.Calls|kernel.Network"},
 		{"open", "import \"os\"\n\nfunc main() { os.ReadFile(\"x\") }\n", "kernel.Files", "kernel.Calls|kernel.Network"},
 		{"root", "import \"os\"\n\nfunc main() { r, _ := os.OpenRoot(\"x\"); r.Mkdir(\"y\", 0) }\n", "kernel.Files", "kernel.Calls|kernel.Network"},
-		{"calls", "import \"syscall\"\n\nfunc main() { syscall.Sync() }\n", "kernel.Files|kernel.Calls", "kernel.Network"},
+		{"calls", "import \"syscall\"\n\nfunc main() { syscall.Sync() }\n", "kernel.Files|kernel.Calls", "kernel.Network|kernel.UnixSockets"},
+		{"sockets", "import \"syscall\"\n\nfunc main() { syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0) }\n", "kernel.UnixSockets", "kernel.Network"},
 		{"network", "import \"net\"\n\nfunc main() { net.Dial(\"tcp\", \"x\") }\n", "kernel.Files|kernel.Network", "kernel.Calls"},
 	} {
 		dir := module(t, "go.mod", "module example.com/p\n\ngo 1.26\n", "main.go", "package main\n\n"+c.body)

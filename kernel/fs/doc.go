@@ -33,7 +33,9 @@
 //	FDTable.mu
 //	memFile.data    contents
 //	Inode.mu        attributes
+//	locks.mu        file locks
 //	Watchers.mu     held across calls of the watching functions
 //
 // No lock is held across a call into another file system's ops except File.mu.
+// Functions that observe (VFS.Observe) are called under any of the first three.
 package fs

@@ -16,6 +16,9 @@ type Numbers interface {
 	// SetPollable says that fd's readiness will be told by SetReady, as edges.
 	SetPollable(fd int)
 	SetReady(fd int, events uint32)
+	// Duplicate says that fd, newly taken, is another number for what has
+	// number of.
+	Duplicate(fd, of int)
 }
 
 // FDTable is a process's descriptors. Looking one up takes no lock.
@@ -160,7 +163,11 @@ func (t *FDTable) Dup(fd, min int, cloexec bool) (int, error) {
 	if f == nil || !f.ref() {
 		return -1, syscall.EBADF
 	}
-	return t.Install(f, min, cloexec)
+	n, err := t.Install(f, min, cloexec)
+	if err == nil {
+		t.num.Duplicate(n, fd)
+	}
+	return n, err
 }
 
 // DupTo makes number to another descriptor of fd's file, closing what was
@@ -183,6 +190,7 @@ func (t *FDTable) DupTo(fd, to int, cloexec bool) error {
 		return syscall.EBADF
 	}
 	t.Adopt(to, f, cloexec)
+	t.num.Duplicate(to, fd)
 	return nil
 }
 

@@ -100,10 +100,26 @@ func (f *File) Close() error {
 		return nil
 	}
 	f.close.Notify(0)
+	if f.inode != nil {
+		f.leave()
+	}
 	if c, ok := f.ops.(Closer); ok {
 		return c.Close()
 	}
 	return nil
+}
+
+// leave gives up what the file has of its inode.
+func (f *File) leave() {
+	f.inode.unlockAll(f, f.v)
+	if f.writable() {
+		f.observed(syscall.IN_CLOSE_WRITE)
+	} else {
+		f.observed(syscall.IN_CLOSE_NOWRITE)
+	}
+	if f.inode.opened(-1) {
+		f.v.happenedSelf(f.inode, syscall.IN_DELETE_SELF)
+	}
 }
 
 // OnClose calls fn when the last reference is given up.
@@ -121,6 +137,14 @@ func (f *File) writable() bool {
 
 // Read does what read(2) does.
 func (f *File) Read(p []byte) (int, error) {
+	n, err := f.read(p)
+	if n > 0 {
+		f.observed(syscall.IN_ACCESS)
+	}
+	return n, err
+}
+
+func (f *File) read(p []byte) (int, error) {
 	if !f.readable() {
 		return 0, syscall.EBADF
 	}
@@ -142,6 +166,14 @@ func (f *File) Read(p []byte) (int, error) {
 
 // Write does what write(2) does.
 func (f *File) Write(p []byte) (int, error) {
+	n, err := f.write(p)
+	if n > 0 {
+		f.observed(syscall.IN_MODIFY)
+	}
+	return n, err
+}
+
+func (f *File) write(p []byte) (int, error) {
 	if !f.writable() {
 		return 0, syscall.EBADF
 	}
@@ -167,6 +199,14 @@ func (f *File) Write(p []byte) (int, error) {
 
 // ReadAt does what pread64(2) does.
 func (f *File) ReadAt(off int64, p []byte) (int, error) {
+	n, err := f.readAt(off, p)
+	if n > 0 {
+		f.observed(syscall.IN_ACCESS)
+	}
+	return n, err
+}
+
+func (f *File) readAt(off int64, p []byte) (int, error) {
 	o, ok := f.ops.(ReaderAt)
 	switch {
 	case off < 0:
@@ -181,12 +221,20 @@ func (f *File) ReadAt(off int64, p []byte) (int, error) {
 	if err := f.unseekable(); err != nil {
 		return 0, err
 	}
-	return f.Read(p)
+	return f.read(p)
 }
 
 // WriteAt does what pwrite64(2) does: on Linux, a file opened with O_APPEND is
 // appended to.
 func (f *File) WriteAt(off int64, p []byte) (int, error) {
+	n, err := f.writeAt(off, p)
+	if n > 0 {
+		f.observed(syscall.IN_MODIFY)
+	}
+	return n, err
+}
+
+func (f *File) writeAt(off int64, p []byte) (int, error) {
 	o, ok := f.ops.(WriterAt)
 	switch {
 	case off < 0:
@@ -205,7 +253,7 @@ func (f *File) WriteAt(off int64, p []byte) (int, error) {
 	if err := f.unseekable(); err != nil {
 		return 0, err
 	}
-	return f.Write(p)
+	return f.write(p)
 }
 
 // unseekable returns ESPIPE where f is a pipe or the like.
@@ -275,7 +323,11 @@ func (f *File) Truncate(size int64) error {
 	if !ok || !f.writable() || size < 0 {
 		return syscall.EINVAL
 	}
-	return t.Truncate(size)
+	err := t.Truncate(size)
+	if err == nil {
+		f.observed(syscall.IN_MODIFY)
+	}
+	return err
 }
 
 // Allocate does what fallocate(2) does.
@@ -284,7 +336,11 @@ func (f *File) Allocate(mode uint32, off, n int64) error {
 		return syscall.EBADF
 	}
 	if a, ok := f.ops.(Allocater); ok {
-		return a.Allocate(mode, off, n)
+		err := a.Allocate(mode, off, n)
+		if err == nil {
+			f.observed(syscall.IN_MODIFY)
+		}
+		return err
 	}
 	if err := f.unseekable(); err != nil {
 		return err

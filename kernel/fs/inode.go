@@ -30,6 +30,9 @@ type Inode struct {
 	perm     uint32     // 07777
 	uid, gid uint32
 	nlink    uint32
+	opens    uint32 // open files
+	attrs    map[string]string
+	locks    *locks
 	atime    int64 // nanoseconds since 1970
 	mtime    int64
 	ctime    int64
@@ -74,8 +77,10 @@ func (i *Inode) Stat() syscall.Stat_t {
 	st := syscall.Stat_t{Ino: i.ino, Dev: i.fs.dev, Rdev: i.rdev, Blksize: 4096}
 	if s, ok := i.ops.(Sizer); ok {
 		st.Size = s.Size()
+	}
+	if i.typ == syscall.S_IFREG {
 		st.Blocks = (st.Size + 4095) / 4096 * 8
-	} else if i.IsDir() {
+	} else if i.IsDir() && i.fs.Sealed == 0 {
 		st.Size = 4096
 	}
 	i.mu.Lock()
@@ -96,13 +101,23 @@ func (i *Inode) modified() {
 	i.mu.Unlock()
 }
 
-// linked adds n to the number of names.
-func (i *Inode) linked(n int) {
+// linked adds n to the number of names. dead: the inode cannot be reached any
+// more.
+func (i *Inode) linked(n int) (dead bool) {
 	now := time.Now().UnixNano()
 	i.mu.Lock()
+	defer i.mu.Unlock()
 	i.nlink += uint32(n)
 	i.ctime = now
-	i.mu.Unlock()
+	return i.nlink == 0 && i.opens == 0
+}
+
+// opened adds n to the number of open files, and says the same.
+func (i *Inode) opened(n int) (dead bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.opens += uint32(n)
+	return i.nlink == 0 && i.opens == 0
 }
 
 // Chmod sets the permissions.

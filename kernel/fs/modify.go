@@ -42,6 +42,7 @@ func (v *View) enter(f found, i *Inode) (*Dentry, error) {
 	child := newDentry(f.dir.d, strings.Clone(f.name), i)
 	dir.insert(child)
 	f.dir.d.inode.modified()
+	v.gotName(f.dir.d.inode, child.name, i)
 	return child, nil
 }
 
@@ -283,18 +284,19 @@ func (d *Dentry) die() bool {
 func (v *View) remove(dir Path, d *Dentry) {
 	dir.d.dir.remove(d)
 	dir.d.inode.modified()
-	v.forget(dir.d.inode, d)
+	v.lostName(d.inode, v.forget(dir.d.inode, d))
+	v.happenedEntry(dir.d.inode, d.name, d.inode, syscall.IN_DELETE, 0)
 }
 
-// forget counts down the links of an inode whose entry d in dir is gone.
-func (v *View) forget(dir *Inode, d *Dentry) {
-	if d.inode.IsDir() {
-		d.inode.linked(-2)
-		dir.linked(-1)
-	} else {
-		d.inode.linked(-1)
-	}
+// forget counts down the links of an inode whose entry d in dir is gone. dead:
+// that was the last way to it.
+func (v *View) forget(dir *Inode, d *Dentry) (dead bool) {
 	d.gone.Store(true)
+	if !d.inode.IsDir() {
+		return d.inode.linked(-1)
+	}
+	dir.linked(-1)
+	return d.inode.linked(-2)
 }
 
 // Flags of renameat2(2).
@@ -377,14 +379,17 @@ func (v *View) rename(from, to found, flags int) error {
 	}
 	if flags&RenameExchange != 0 {
 		exchange(from, to, src, dst)
+		v.moved(from, to, src.inode, nil)
+		v.moved(to, from, dst.inode, nil)
 		return nil
 	}
+	dead := false
 	if dst != nil {
 		if dst.dir != nil && !dst.die() {
 			return syscall.ENOTEMPTY
 		}
 		to.dir.d.dir.remove(dst)
-		v.forget(to.dir.d.inode, dst)
+		dead = v.forget(to.dir.d.inode, dst)
 	}
 	from.dir.d.dir.remove(src)
 	move(src, to.dir.d, to.name)
@@ -395,7 +400,22 @@ func (v *View) rename(from, to found, flags int) error {
 	from.dir.d.inode.modified()
 	to.dir.d.inode.modified()
 	src.inode.linked(0)
+	v.moved(from, to, src.inode, dst)
+	if dead {
+		v.happenedSelf(dst.inode, syscall.IN_DELETE_SELF)
+	}
 	return nil
+}
+
+// moved tells of the move of i, in the place of another file or none.
+func (v *View) moved(from, to found, i *Inode, over *Dentry) {
+	cookie := v.moves.Add(1)
+	v.happenedEntry(from.dir.d.inode, from.name, i, syscall.IN_MOVED_FROM, cookie)
+	v.happenedEntry(to.dir.d.inode, to.name, i, syscall.IN_MOVED_TO, cookie)
+	if over != nil {
+		v.happenedSelf(over.inode, syscall.IN_ATTRIB)
+	}
+	v.happenedSelf(i, syscall.IN_MOVE_SELF)
 }
 
 func move(d, parent *Dentry, name string) {

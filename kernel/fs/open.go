@@ -7,11 +7,16 @@ import (
 
 // Open does what openat(2) does and returns a File with one reference.
 func (v *View) Open(at Path, name string, flags int, mode uint32) (*File, error) {
+	return v.OpenRestricted(at, name, flags, mode, 0)
+}
+
+// OpenRestricted is Open with restrictions of how the name is resolved.
+func (v *View) OpenRestricted(at Path, name string, flags int, mode uint32, restrict int) (*File, error) {
 	if flags&oPath != 0 {
 		flags &= oPath | syscall.O_DIRECTORY | syscall.O_NOFOLLOW | syscall.O_CLOEXEC
 	}
 	if flags&oTmpfile == oTmpfile {
-		return v.openTemp(at, name, flags, mode)
+		return v.openTemp(at, name, flags, mode, restrict)
 	}
 	create := flags&syscall.O_CREAT != 0
 	if create && flags&syscall.O_DIRECTORY != 0 {
@@ -26,7 +31,7 @@ func (v *View) Open(at Path, name string, flags int, mode uint32) (*File, error)
 	case flags&syscall.O_NOFOLLOW != 0:
 		link = noFollow
 	}
-	f, err := v.walk(at, name, link)
+	f, err := v.resolve(at, name, link, restrict)
 	if err != nil {
 		return nil, err
 	}
@@ -46,12 +51,16 @@ func (v *View) Open(at Path, name string, flags int, mode uint32) (*File, error)
 			return nil, err
 		}
 		// Somebody was faster: open theirs.
-		return v.Open(at, name, flags&^syscall.O_CREAT, 0)
+		return v.OpenRestricted(at, name, flags&^syscall.O_CREAT, 0, restrict)
 	}
 	if err := v.mayOpen(f, flags); err != nil {
 		return nil, err
 	}
-	return v.open(f.path, flags)
+	file, err := v.open(f.path, flags)
+	if err == nil && flags&syscall.O_TRUNC != 0 {
+		file.observed(syscall.IN_MODIFY)
+	}
+	return file, err
 }
 
 // mayOpen makes the checks on a file that is there.
@@ -116,15 +125,21 @@ func (v *View) open(p Path, flags int) (*File, error) {
 	}
 	f.flags.Store(uint32(flags &^ openOnly))
 	f.refs.Store(1)
+	i.opened(1)
+	f.observed(syscall.IN_OPEN)
 	return f, nil
 }
 
 // openTemp makes a file without a name in a directory (O_TMPFILE).
-func (v *View) openTemp(at Path, name string, flags int, mode uint32) (*File, error) {
+func (v *View) openTemp(at Path, name string, flags int, mode uint32, restrict int) (*File, error) {
 	if flags&syscall.O_ACCMODE == syscall.O_RDONLY {
 		return nil, syscall.EINVAL
 	}
-	p, err := v.Lookup(at, name, flags&syscall.O_NOFOLLOW != 0)
+	link := follow
+	if flags&syscall.O_NOFOLLOW != 0 {
+		link = noFollow
+	}
+	p, err := v.find(at, name, link, restrict)
 	if err != nil {
 		return nil, err
 	}

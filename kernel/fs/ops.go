@@ -80,6 +80,28 @@ type Allocater interface {
 	Allocate(mode uint32, off, n int64) error
 }
 
+// Mapper is a file that can be mapped into memory so that all see the same
+// bytes (MAP_SHARED).
+type Mapper interface {
+	// Map returns n bytes of memory that are the file's from off on, also
+	// where it ends before, until Unmap. ENODEV: it is mapped already, and
+	// that mapping is too small to share.
+	Map(m Memory, off, n int64, write bool) ([]byte, error)
+	// Remap is Unmap and Map in one. ENOMEM: it would have to lie elsewhere,
+	// and may not (move is not set), or there are other mappings.
+	Remap(m Memory, off, n int64, move bool) ([]byte, error)
+	Unmap(m Memory)
+}
+
+// Memory gives out memory by whole pages.
+type Memory interface {
+	// Reserve returns zeroed memory, of which only what is used counts.
+	Reserve(n int) ([]byte, error)
+	// Discard makes whole pages of it zero, and free.
+	Discard(p []byte)
+	Release(p []byte)
+}
+
 // Closer is told when the last descriptor is gone.
 type Closer interface {
 	Close() error

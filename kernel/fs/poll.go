@@ -107,11 +107,25 @@ func (w *Waiter) Stop() {
 }
 
 // Wait blocks the goroutine until p has one of events, an error or a hang-up.
-func Wait(p Pollable, events uint32) {
+func Wait(p Pollable, events uint32) { WaitFor(p, events, -1) }
+
+// WaitFor is Wait for a time, negative for ever. It returns false if that has
+// passed.
+func WaitFor(p Pollable, events uint32, timeout time.Duration) bool {
 	var w Waiter
 	w.Add(p, events)
-	for p.Ready()&(events|Err|Hup) == 0 {
-		w.Wait(-1)
+	defer w.Stop()
+	end := time.Time{}
+	if timeout >= 0 {
+		end = time.Now().Add(timeout)
 	}
-	w.Stop()
+	for p.Ready()&(events|Err|Hup) == 0 {
+		if timeout >= 0 {
+			timeout = max(0, time.Until(end))
+		}
+		if !w.Wait(timeout) {
+			return p.Ready()&(events|Err|Hup) != 0
+		}
+	}
+	return true
 }

@@ -5,7 +5,8 @@ package fs
 // than that and then stands for zeroes behind its end: a small file has one
 // small chunk that grows by doubling. Below the chunks may lie a base: bytes
 // of the boot archive, which are read in place and copied into a chunk when
-// one of them is to be changed.
+// one of them is to be changed. While the file is mapped, its start lies in a
+// window instead (mapping.go).
 
 import (
 	"math/bits"
@@ -40,6 +41,7 @@ type memFile struct {
 	// base is the start of the file where there is no chunk.
 	base   []byte
 	chunks map[int64][]byte
+	window window // the start of the file, while it is mapped
 	seals  uint32
 	ready  <-chan struct{} // opening waits for this, if it is not nil
 }
@@ -63,6 +65,8 @@ func (i *Inode) SetContents(data []byte) {
 	m := i.ops.(*memFile)
 	m.data.Lock()
 	m.base, m.chunks, m.size = data, nil, int64(len(data))
+	m.window.zero(0, maxSize)
+	m.window.write(data, 0)
 	m.modified()
 	m.data.Unlock()
 }
@@ -101,7 +105,8 @@ func (m *memFile) ReadAt(off int64, p []byte) (int, error) {
 	if int64(len(p)) > m.size-off {
 		p = p[:m.size-off]
 	}
-	for done := 0; done < len(p); {
+	done := m.window.read(p, off)
+	for done < len(p) {
 		pos := off + int64(done)
 		in := int(pos & (chunkSize - 1))
 		part := p[done:min(len(p), done+chunkSize-in)]
@@ -142,7 +147,8 @@ func (m *memFile) write(p []byte, off int64) (int, error) {
 	if off > maxSize-int64(len(p)) {
 		return 0, syscall.EFBIG
 	}
-	for done := 0; done < len(p); {
+	done := m.window.write(p, off)
+	for done < len(p) {
 		pos := off + int64(done)
 		in := int(pos & (chunkSize - 1))
 		part := p[done:min(len(p), done+chunkSize-in)]
@@ -196,6 +202,9 @@ func (m *memFile) Truncate(size int64) error {
 
 // zero makes a hole from from to to, freeing chunks that lie in it.
 func (m *memFile) zero(from, to int64) {
+	if from = m.window.zero(from, to); from >= to {
+		return
+	}
 	for n, c := range m.chunks {
 		start := n << chunkBits
 		lo, hi := max(from-start, 0), min(to-start, int64(len(c)))
@@ -228,20 +237,23 @@ func (m *memFile) Allocate(mode uint32, off, n int64) error {
 	if off < 0 || n <= 0 {
 		return syscall.EINVAL
 	}
-	if n > maxSize-off {
-		return syscall.EFBIG
-	}
 	m.data.Lock()
 	defer m.data.Unlock()
+	fits := n <= maxSize-off
 	switch mode {
 	case 0, fallocKeepSize:
 	case fallocPunchHole | fallocKeepSize, fallocZeroRange, fallocZeroRange | fallocKeepSize:
 		if m.seals&sealWrite != 0 {
 			return syscall.EPERM
 		}
-		m.zero(off, off+n)
+		if fits {
+			m.zero(off, off+n)
+		}
 	default:
 		return syscall.EOPNOTSUPP
+	}
+	if !fits {
+		return syscall.EFBIG
 	}
 	if mode&fallocKeepSize == 0 {
 		if m.seals&sealGrow != 0 && off+n > m.size {

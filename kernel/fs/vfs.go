@@ -12,6 +12,9 @@ type VFS struct {
 	root Path
 	devs atomic.Uint64 // device numbers given
 
+	observers atomic.Pointer[[]*func(Event)] // replaced under mu; nil: nobody
+	moves     atomic.Uint32                  // renames that were told
+
 	mu     sync.Mutex // guards mounts
 	mounts []*Mount
 }

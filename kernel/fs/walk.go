@@ -15,14 +15,14 @@ type View struct {
 	*VFS
 	root  Path // names that begin with "/" start here
 	cwd   atomic.Pointer[Path]
-	umask atomic.Uint32
+	umask *atomic.Uint32
 	cred  atomic.Pointer[Cred]
 }
 
 // NewView returns the view of a process that runs as root in the VFS's root
 // directory.
 func NewView(v *VFS) *View {
-	w := &View{VFS: v, root: v.root}
+	w := &View{VFS: v, root: v.root, umask: new(atomic.Uint32)}
 	w.cwd.Store(&Path{v.root.mnt, v.root.d})
 	w.umask.Store(0o022)
 	w.cred.Store(&Cred{})
@@ -40,6 +40,10 @@ func (v *View) SetCred(c *Cred) { v.cred.Store(c) }
 
 // Umask sets the file mode creation mask and returns the old one.
 func (v *View) Umask(mask uint32) (old uint32) { return v.umask.Swap(mask & 0o777) }
+
+// Mask is where the file mode creation mask is kept: whoever answers umask(2)
+// elsewhere changes it there.
+func (v *View) Mask() *atomic.Uint32 { return v.umask }
 
 const (
 	maxPath  = 4096 // PATH_MAX, with the NUL
@@ -69,18 +73,35 @@ func (l lastLink) follows(slash bool) bool {
 	return l == follow || l == noFollow && slash || l == noSlash && !slash
 }
 
+// Restrictions of path resolution, those of openat2(2).
+const (
+	NoXDev       = 1 << iota // not into another mount
+	NoMagicLinks             // not through a MagicLink
+	NoSymlinks               // not through any link
+	Beneath                  // not out of the directory where it starts
+	InRoot                   // that directory is the root
+	scoped       = Beneath | InRoot
+)
+
 // walk resolves name from at. That the last component does not exist is no
 // error.
-func (v *View) walk(at Path, name string, link lastLink) (f found, err error) {
-	if name == "" {
-		return found{}, syscall.ENOENT
+func (v *View) walk(at Path, name string, link lastLink) (found, error) {
+	return v.resolve(at, name, link, 0)
+}
+
+// resolve is walk with restrictions.
+func (v *View) resolve(at Path, name string, link lastLink, restrict int) (f found, err error) {
+	if err := checkName(name); err != nil {
+		return f, err
 	}
-	if len(name) >= maxPath {
-		return found{}, syscall.ENAMETOOLONG
+	root, cur, links := v.root, at, 0
+	if restrict&scoped != 0 {
+		root = at
 	}
-	cur, links := at, 0
 	if name[0] == '/' {
-		cur = v.root
+		if cur, err = jump(at, root, restrict); err != nil {
+			return f, err
+		}
 	}
 	f = found{dir: cur, path: cur}
 	for {
@@ -90,37 +111,38 @@ func (v *View) walk(at Path, name string, link lastLink) (f found, err error) {
 		}
 		comp, rest, _ := strings.Cut(name, "/")
 		last := strings.TrimLeft(rest, "/") == ""
-		f, err = v.step(cur, comp)
-		if err != nil {
+		if f, err = v.step(cur, root, comp, restrict); err != nil {
 			return f, err
 		}
 		f.slash = last && len(name) > len(comp)
 		if f.path.d == nil {
-			if last {
-				return f, nil
+			if !last {
+				err = syscall.ENOENT
 			}
-			return f, syscall.ENOENT
+			return f, err
 		}
 		if !f.path.d.inode.isLink() || last && !link.follows(f.slash) {
 			name, cur = rest, f.path
 			continue
 		}
-		if links++; links > maxLinks {
+		if links++; links > maxLinks || restrict&NoSymlinks != 0 {
 			return f, syscall.ELOOP
 		}
 		if m, ok := f.path.d.inode.ops.(MagicLink); ok {
-			if f.path = m.Follow(); f.path.d == nil {
-				return f, syscall.ENOENT
+			if f.path, err = leap(m, cur, restrict); err != nil {
+				return f, err
 			}
 			name, cur = rest, f.path
 			continue
 		}
 		target := f.path.d.inode.ops.(Symlink).Readlink()
-		if target == "" {
+		switch {
+		case target == "":
 			return f, syscall.ENOENT
-		}
-		if target[0] == '/' {
-			cur = v.root
+		case target[0] == '/':
+			if cur, err = jump(cur, root, restrict); err != nil {
+				return f, err
+			}
 		}
 		if name = target; !last || f.slash {
 			name += "/" + rest
@@ -129,8 +151,41 @@ func (v *View) walk(at Path, name string, link lastLink) (f found, err error) {
 	}
 }
 
+func checkName(name string) error {
+	if name == "" {
+		return syscall.ENOENT
+	}
+	if len(name) >= maxPath {
+		return syscall.ENAMETOOLONG
+	}
+	return nil
+}
+
+// jump goes to the root.
+func jump(cur, root Path, restrict int) (Path, error) {
+	if restrict&Beneath != 0 || restrict&NoXDev != 0 && cur.mnt != root.mnt {
+		return Path{}, syscall.EXDEV
+	}
+	return root, nil
+}
+
+// leap goes to where a magic link leads.
+func leap(m MagicLink, cur Path, restrict int) (Path, error) {
+	if restrict&NoMagicLinks != 0 {
+		return Path{}, syscall.ELOOP
+	}
+	to := m.Follow()
+	switch {
+	case restrict&scoped != 0 || restrict&NoXDev != 0 && to.mnt != cur.mnt:
+		return Path{}, syscall.EXDEV
+	case to.d == nil:
+		return Path{}, syscall.ENOENT
+	}
+	return to, nil
+}
+
 // step resolves one component in cur.
-func (v *View) step(cur Path, comp string) (found, error) {
+func (v *View) step(cur, root Path, comp string, restrict int) (found, error) {
 	f := found{dir: cur, name: comp}
 	if !cur.d.inode.IsDir() {
 		return f, syscall.ENOTDIR
@@ -146,7 +201,10 @@ func (v *View) step(cur Path, comp string) (found, error) {
 		f.path = cur
 	case "..":
 		f.path = cur
-		if cur != v.root {
+		if cur == root && restrict&Beneath != 0 {
+			return f, syscall.EXDEV
+		}
+		if cur != root && cur != v.root {
 			f.path = v.up(cur)
 		}
 	default:
@@ -158,6 +216,9 @@ func (v *View) step(cur Path, comp string) (found, error) {
 			f.path = Path{cur.mnt, child}.top()
 		}
 	}
+	if restrict&NoXDev != 0 && f.path.d != nil && f.path.mnt != cur.mnt {
+		return f, syscall.EXDEV
+	}
 	return f, nil
 }
 
@@ -168,7 +229,12 @@ func (v *View) Lookup(at Path, name string, nofollow bool) (Path, error) {
 	if nofollow {
 		link = noFollow
 	}
-	f, err := v.walk(at, name, link)
+	return v.find(at, name, link, 0)
+}
+
+// find is resolve for a name that must exist.
+func (v *View) find(at Path, name string, link lastLink, restrict int) (Path, error) {
+	f, err := v.resolve(at, name, link, restrict)
 	switch {
 	case err != nil:
 		return Path{}, err

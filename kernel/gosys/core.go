@@ -37,7 +37,6 @@ var FileCalls = Group{
 	{syscall.SYS_TRUNCATE, truncate},
 	{syscall.SYS_FSYNC, onFile},
 	{syscall.SYS_FDATASYNC, onFile},
-	{syscall.SYS_FLOCK, onFile},
 	{sysCopyFileRange, copyFileRange},
 	{syscall.SYS_SENDFILE, sendfile},
 	{syscall.SYS_SPLICE, invalid}, // package os and net fall back to reading and writing
@@ -74,7 +73,7 @@ var FileCalls = Group{
 	{syscall.SYS_WAIT4, noChild},
 	{syscall.SYS_WAITID, noChild},
 	{syscall.SYS_KILL, kill},
-	{syscall.SYS_EXECVE, noProcess},
+	{syscall.SYS_EXECVE, execve},
 	{syscall.SYS_NANOSLEEP, nanosleep},
 	{syscall.SYS_GETUID, getuid},
 	{syscall.SYS_GETEUID, geteuid},

@@ -70,6 +70,11 @@ func (c *Calls) open(dirfd uintptr, p pointer, flags, mode uintptr) (uintptr, er
 		return 0, err
 	}
 	f, err := c.view.Open(at, name, int(int32(flags)), uint32(mode)&0o7777)
+	return c.opened(f, err, flags)
+}
+
+// opened gives a new file its number.
+func (c *Calls) opened(f *fs.File, err error, flags uintptr) (uintptr, error) {
 	if err != nil {
 		return 0, err
 	}
@@ -230,7 +235,15 @@ func (c *Calls) chmod(dirfd uintptr, p pointer, mode, flags uintptr) (uintptr, e
 	if i.Stat().Mode&syscall.S_IFMT == syscall.S_IFLNK {
 		return 0, syscall.EOPNOTSUPP
 	}
-	return none(i.Chmod(c.view.Cred(), uint32(mode)))
+	return c.changed(t, i.Chmod(c.view.Cred(), uint32(mode)))
+}
+
+// changed tells those who watch the file at p of its new attributes.
+func (c *Calls) changed(p fs.Path, err error) (uintptr, error) {
+	if err == nil {
+		c.view.Happened(p, syscall.IN_ATTRIB)
+	}
+	return 0, err
 }
 
 func fchmodat(c *Calls, a args) (uintptr, error)  { return c.chmod(a.a1, a.p2, a.a3, 0) }
@@ -241,7 +254,8 @@ func fchmod(c *Calls, a args) (uintptr, error) {
 	if err != nil {
 		return 0, err
 	}
-	return none(f.Link().Inode().Chmod(c.view.Cred(), uint32(a.a2)))
+	p := f.Link()
+	return c.changed(p, p.Inode().Chmod(c.view.Cred(), uint32(a.a2)))
 }
 
 func (c *Calls) chown(dirfd uintptr, p pointer, uid, gid, flags uintptr) (uintptr, error) {
@@ -252,7 +266,7 @@ func (c *Calls) chown(dirfd uintptr, p pointer, uid, gid, flags uintptr) (uintpt
 	if err != nil {
 		return 0, err
 	}
-	return none(t.Inode().Chown(c.view.Cred(), int(int32(uid)), int(int32(gid))))
+	return c.changed(t, t.Inode().Chown(c.view.Cred(), int(int32(uid)), int(int32(gid))))
 }
 
 func fchownat(c *Calls, a args) (uintptr, error) { return c.chown(a.a1, a.p2, a.a3, a.a4, a.a5) }
@@ -262,7 +276,8 @@ func fchown(c *Calls, a args) (uintptr, error) {
 	if err != nil {
 		return 0, err
 	}
-	return none(f.Link().Inode().Chown(c.view.Cred(), int(int32(a.a2)), int(int32(a.a3))))
+	p := f.Link()
+	return c.changed(p, p.Inode().Chown(c.view.Cred(), int(int32(a.a2)), int(int32(a.a3))))
 }
 
 // now is the time argument of those who pass none.
@@ -297,7 +312,28 @@ func (c *Calls) utimes(dirfd uintptr, p pointer, times [2]syscall.Timespec, flag
 			return 0, err
 		}
 	}
-	return none(t.Inode().Chtimes(c.view.Cred(), times[0], times[1]))
+	if err := t.Inode().Chtimes(c.view.Cred(), times[0], times[1]); err != nil {
+		return 0, err
+	}
+	if mask := timesEvent(times); mask != 0 {
+		c.view.Happened(t, mask)
+	}
+	return 0, nil
+}
+
+// timesEvent is what a watcher is told: one time alone is taken for an access
+// or a modification.
+func timesEvent(times [2]syscall.Timespec) uint32 {
+	atime, mtime := times[0].Nsec != fs.UtimeOmit, times[1].Nsec != fs.UtimeOmit
+	switch {
+	case atime && mtime:
+		return syscall.IN_ATTRIB
+	case atime:
+		return syscall.IN_ACCESS
+	case mtime:
+		return syscall.IN_MODIFY
+	}
+	return 0
 }
 
 func (c *Calls) access(dirfd uintptr, p pointer, mode, flags uintptr) (uintptr, error) {

@@ -63,8 +63,6 @@ const (
 	fAddSeals    = 1033
 	fGetSeals    = 1034
 	fGetOwner    = 9
-	fOFDGetlk    = 36
-	fOFDSetlkw   = 38
 )
 
 type sealer interface {
@@ -90,6 +88,7 @@ func fcntlFlags(c *Calls, a args) (uintptr, error) {
 	return 0, syscall.EINVAL
 }
 
+// fcntl has all but locks, which are in lock.go.
 func fcntl(c *Calls, a args) (uintptr, error) {
 	f, err := c.ownFile(a.a1)
 	if err != nil {
@@ -112,17 +111,15 @@ func fcntl(c *Calls, a args) (uintptr, error) {
 	case syscall.F_SETFD:
 		c.fds.SetCloseOnExec(fd, a.a3&syscall.FD_CLOEXEC != 0)
 		return 0, nil
-	case syscall.F_GETLK, fOFDGetlk:
-		l, err := get[syscall.Flock_t](a.p3)
-		if err != nil {
-			return 0, err
-		}
-		l.Type = syscall.F_UNLCK // nobody else could hold one
-		return none(put(a.p3, l))
-	case syscall.F_SETLK, syscall.F_SETLKW, fOFDGetlk + 1, fOFDSetlkw:
-		return 0, nil
 	case syscall.F_SETOWN, fGetOwner:
 		return 0, nil
+	}
+	return fcntlKind(f, a)
+}
+
+// fcntlKind has the commands for one kind of file.
+func fcntlKind(f *fs.File, a args) (uintptr, error) {
+	switch a.a2 {
 	case fSetPipeSize, fGetPipeSize:
 		if p, ok := f.Ops().(sized); ok {
 			size := 0

@@ -211,7 +211,11 @@ func truncate(c *Calls, a args) (uintptr, error) {
 	if err := p.Inode().Access(c.view.Cred(), 2); err != nil {
 		return 0, err
 	}
-	return none(p.Inode().Truncate(int64(a.a2)))
+	err = p.Inode().Truncate(int64(a.a2))
+	if err == nil {
+		c.view.Happened(p, syscall.IN_MODIFY)
+	}
+	return 0, err
 }
 
 func ftruncate(c *Calls, a args) (uintptr, error) {
@@ -231,7 +235,7 @@ func fallocate(c *Calls, a args) (uintptr, error) {
 }
 
 // onFile is for calls that have nothing to do but check the descriptor: what
-// is in memory is as safe as it gets, and one process has nobody to lock out.
+// is in memory is as safe as it gets.
 func onFile(c *Calls, a args) (uintptr, error) {
 	_, err := c.file(a.a1)
 	return 0, err
@@ -296,13 +300,16 @@ func sendfile(c *Calls, a args) (uintptr, error) {
 	if err != nil {
 		return 0, err
 	}
-	if _, ok := in.Ops().(fs.ReaderAt); !ok {
+	if _, ok := in.Ops().(fs.ReaderAt); !ok || out.Flags()&syscall.O_APPEND != 0 {
 		return 0, syscall.EINVAL
 	}
 	return c.transfer(in, out, a.p3, nil, a.a4)
 }
 
 func copyFileRange(c *Calls, a args) (uintptr, error) {
+	if a.a6 != 0 {
+		return 0, syscall.EINVAL
+	}
 	in, err := c.file(a.a1)
 	if err != nil {
 		return 0, err
@@ -320,7 +327,7 @@ func copyFileRange(c *Calls, a args) (uintptr, error) {
 			return 0, syscall.EINVAL
 		}
 	}
-	if out.Flags()&syscall.O_APPEND != 0 {
+	if in.Flags()&syscall.O_ACCMODE == syscall.O_WRONLY || out.Flags()&syscall.O_ACCMODE == syscall.O_RDONLY || out.Flags()&syscall.O_APPEND != 0 {
 		return 0, syscall.EBADF
 	}
 	if in.Inode() == out.Inode() && c.overlap(in, out, a) {

@@ -29,10 +29,12 @@
 package gosys
 
 import (
+	"encoding/binary"
 	"errors"
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"kiln/kernel/fs"
 	"kiln/kernel/socket"
@@ -47,8 +49,11 @@ type Machine interface {
 	CPUs() int
 	// Memory returns the machine's memory in bytes.
 	Memory() (total, free uint64)
-	// SetIDs says what Syscall answers to getuid, geteuid, getgid and getegid.
-	SetIDs(uid, euid, gid, egid uint32)
+	// SetIDs says what Syscall answers to getuid and its kin.
+	SetIDs(*fs.Cred)
+	// TakeKept returns the next piece of what the Go runtime has written to a
+	// descriptor without asking here. No bytes: there is none.
+	TakeKept() (fd int, p []byte)
 	// Complain writes a line to the program's standard error.
 	Complain(line string)
 }
@@ -59,7 +64,8 @@ type Config struct {
 	OnStack  func(p pointer) bool // whether p is in the calling goroutine's stack
 	FDs      *fs.FDTable
 	Hostname string
-	Start    int64 // of the machine, nanoseconds since 1970
+	Start    int64          // of the machine, nanoseconds since 1970
+	Kept     *atomic.Uint32 // not 0 when Machine.TakeKept has something
 }
 
 // Calls answers system calls.
@@ -68,17 +74,22 @@ type Calls struct {
 	onStack func(p pointer) bool
 	fds     *fs.FDTable
 	start   int64
+	kept    *atomic.Uint32
+	keeping sync.Mutex // held while what was kept is written
 	scratch *scratch
 	table   atomic.Pointer[table]
 	adding  sync.Mutex     // held to replace table
 	view    *fs.View       // nil before SetFiles
 	sockets socket.Sockets // nil before SetSockets
 
-	hostname  atomic.Pointer[string]
-	keepCaps  atomic.Bool
-	complaint sync.Once
-	mu        sync.Mutex // guards limits
-	limits    map[int]syscall.Rlimit
+	mappings mappings
+	hostname atomic.Pointer[string]
+	keepCaps atomic.Bool
+	// noNewPrivs is 1 when no_new_privs is set (prctl(2)).
+	noNewPrivs atomic.Uint32
+	complaint  sync.Once
+	mu         sync.Mutex // guards limits
+	limits     map[int]syscall.Rlimit
 }
 
 // handler answers one system call with its result.
@@ -100,7 +111,7 @@ var errUnhandled = errors.New("gosys: left to metal")
 
 // New returns an answerer of the calls in Core.
 func New(cfg Config) *Calls {
-	c := &Calls{m: cfg.Machine, onStack: cfg.OnStack, fds: cfg.FDs, start: cfg.Start, scratch: new(scratch)}
+	c := &Calls{m: cfg.Machine, onStack: cfg.OnStack, fds: cfg.FDs, start: cfg.Start, kept: cfg.Kept, scratch: new(scratch)}
 	c.hostname.Store(&cfg.Hostname)
 	t := new(table)
 	t.add(Core)
@@ -140,13 +151,16 @@ func (c *Calls) Hostname() string { return *c.hostname.Load() }
 // Hook answers a system call: a1 to a6 are its arguments, p1 to p6 those of
 // them that are pointers. Where handled is false, metal has to answer it.
 func (c *Calls) Hook(trap, a1, a2, a3, a4, a5, a6 uintptr, p1, p2, p3, p4, p5, p6 pointer) (r1, r2 uintptr, errno syscall.Errno, handled bool) {
+	if c.kept.Load() != 0 {
+		c.WriteKept()
+	}
 	t := c.table.Load()
 	if trap >= uintptr(len(t)) || t[trap] == nil {
 		return 0, 0, 0, false
 	}
 	r1, err := t[trap](c, args{a1, a2, a3, a4, a5, a6, p1, p2, p3, p4, p5, p6})
 	if err == nil {
-		return r1, 0, 0, true
+		return r1, a3, 0, true // Linux leaves RDX, the second result, as it was
 	}
 	if err == errUnhandled {
 		return 0, 0, 0, false
@@ -182,7 +196,7 @@ func (c *Calls) ownFile(fd uintptr) (*fs.File, error) {
 }
 
 // retry calls op, and again after each wait for events, for as long as it
-// returns EAGAIN and wait is set.
+// returns EAGAIN and wait is set. A socket may have a limit for the wait.
 func retry(f *fs.File, events uint32, wait bool, op func() (int, error)) (int, error) {
 	for {
 		n, err := op()
@@ -190,11 +204,31 @@ func retry(f *fs.File, events uint32, wait bool, op func() (int, error)) (int, e
 			return n, err
 		}
 		p, ok := f.Ops().(fs.Pollable)
-		if !ok {
+		if !ok || !fs.WaitFor(p, events, waitLimit(f, events)) {
 			return n, err
 		}
-		fs.Wait(p, events)
 	}
+}
+
+// waitLimit is a socket's SO_RCVTIMEO or SO_SNDTIMEO, negative for none.
+func waitLimit(f *fs.File, events uint32) time.Duration {
+	s, ok := f.Ops().(socket.Socket)
+	if !ok {
+		return -1
+	}
+	option := syscall.SO_RCVTIMEO
+	if events&fs.Out != 0 {
+		option = syscall.SO_SNDTIMEO
+	}
+	b := make([]byte, 16)
+	if n, err := s.Option(syscall.SOL_SOCKET, option, b); err != nil || n != len(b) {
+		return -1
+	}
+	d := time.Duration(binary.LittleEndian.Uint64(b))*time.Second + time.Duration(binary.LittleEndian.Uint64(b[8:]))*time.Microsecond
+	if d <= 0 {
+		return -1
+	}
+	return d
 }
 
 // ret is the result of a call that returns a count.

@@ -164,8 +164,8 @@ func (c *Calls) Random(p []byte) {
 	}
 }
 
-// monotonic asks metal for a clock.
-func (c *Calls) monotonic(id uintptr) (syscall.Timespec, error) {
+// metalClock asks metal for a clock.
+func (c *Calls) metalClock(id uintptr) (syscall.Timespec, error) {
 	s := c.scratch
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -179,6 +179,9 @@ func (c *Calls) monotonic(id uintptr) (syscall.Timespec, error) {
 func mapped(addr uintptr, n int) []byte {
 	return unsafe.Slice((*byte)(*(*pointer)(pointer(&addr))), n)
 }
+
+// address is where b lies: memory that mmap gave, which never moves.
+func address(b []byte) uintptr { return uintptr(pointer(unsafe.SliceData(b))) }
 
 // mmsghdr is an element of the array of sendmmsg(2).
 type mmsghdr struct {

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -25,7 +26,10 @@ type machine struct {
 	used       map[int]bool
 	signals    []int
 	complaints []string
-	ids        [4]uint32
+	ids        [6]uint32
+	kept       atomic.Uint32
+	keptFD     int
+	keptBytes  [][]byte
 	pollable   map[int]bool
 	ready      map[int]uint32
 }
@@ -65,7 +69,34 @@ func (m *machine) Signal(sig int) {
 	m.mu.Unlock()
 }
 
-func (m *machine) SetIDs(uid, euid, gid, egid uint32) { m.ids = [4]uint32{uid, euid, gid, egid} }
+func (m *machine) SetIDs(c *fs.Cred) {
+	m.ids = [6]uint32{c.UID, c.EUID, c.SUID, c.GID, c.EGID, c.SGID}
+}
+
+func (m *machine) TakeKept() (int, []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.keptBytes) == 0 {
+		m.kept.Store(0)
+		return 0, nil
+	}
+	p := m.keptBytes[0]
+	m.keptBytes = m.keptBytes[1:]
+	return m.keptFD, p
+}
+
+// keep is a write of the Go runtime.
+func (m *machine) keep(fd int, pieces ...string) {
+	m.mu.Lock()
+	m.keptFD = fd
+	for _, p := range pieces {
+		m.keptBytes = append(m.keptBytes, []byte(p))
+	}
+	m.mu.Unlock()
+	m.kept.Store(1)
+}
+
+func (m *machine) Duplicate(fd, of int) {}
 
 func (m *machine) CPUs() int                    { return runtime.NumCPU() }
 func (m *machine) Memory() (total, free uint64) { return 64 << 20, 32 << 20 }
@@ -130,11 +161,11 @@ func newKernel(t testing.TB) (*Calls, *machine) {
 	v := fs.New(root)
 	view := fs.NewView(v)
 	fds := fs.NewFDTable(m)
-	c := New(Config{Machine: m, OnStack: m.OnStack, FDs: fds, Hostname: "kiln", Start: time.Now().UnixNano()})
-	c.Add(SocketCalls, More)
+	c := New(Config{Machine: m, OnStack: m.OnStack, FDs: fds, Hostname: "kiln", Start: time.Now().UnixNano(), Kept: &m.kept})
 	c.SetFiles(view)
+	c.Add(SocketCalls, More)
 	info := &procfs.Info{View: view, FDs: fds, PID: c.pid(), Args: []string{"/bin/app", "x"}, Env: []string{"A=1"}, Hostname: c.Hostname,
-		CPUs: 2, Memory: m.Memory, Start: time.Now().UnixNano(), Random: random, Release: Release, Version: Version}
+		CPUs: 2, Memory: m.Memory, CPUTime: c.CPUTime, Limit: c.Limit, Start: time.Now().UnixNano(), Random: random, Release: Release, Version: Version}
 	for _, mnt := range []struct {
 		at string
 		fs *fs.FileSystem
@@ -240,6 +271,12 @@ func (s ourSystem) call(trap uintptr, args ...any) (uintptr, syscall.Errno) {
 		switch trap {
 		case syscall.SYS_READ, syscall.SYS_WRITE, syscall.SYS_CLOSE, syscall.SYS_FCNTL:
 			return ^uintptr(0), syscall.EBADF
+		case syscall.SYS_MMAP, syscall.SYS_MUNMAP, syscall.SYS_MPROTECT, syscall.SYS_MADVISE:
+			r := s.c.m.Syscall(trap, a[0], a[1], a[2], a[3], a[4], a[5]) // metal's own memory
+			if r >= lowestFailure {
+				return ^uintptr(0), syscall.Errno(-r)
+			}
+			return r, 0
 		}
 		return ^uintptr(0), syscall.ENOSYS
 	}

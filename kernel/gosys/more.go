@@ -1,6 +1,7 @@
 package gosys
 
 import (
+	"slices"
 	"syscall"
 
 	"kiln/kernel/fs"
@@ -16,12 +17,23 @@ var More = Group{
 	{sysPreadv2, preadv2},
 	{sysPwritev2, pwritev2},
 	{syscall.SYS_FALLOCATE, fallocate},
-	{syscall.SYS_SYNC_FILE_RANGE, onFile},
+	{syscall.SYS_SYNC_FILE_RANGE, syncFileRange},
 	{syscall.SYS_FADVISE64, onFile},
 	{syscall.SYS_READAHEAD, onFile},
 	{sysSyncfs, onFile},
 	{syscall.SYS_SYNC, nothing},
+
 	{syscall.SYS_MMAP, mmap},
+	{syscall.SYS_MUNMAP, munmap},
+	{syscall.SYS_MREMAP, mremap},
+	{syscall.SYS_MPROTECT, onMapping},
+	{syscall.SYS_MADVISE, onMapping},
+	{syscall.SYS_MSYNC, msync},
+	{syscall.SYS_MLOCK, nothing}, // no page is ever taken away
+	{sysMlock2, nothing},
+	{syscall.SYS_MUNLOCK, nothing},
+	{syscall.SYS_MLOCKALL, nothing},
+	{syscall.SYS_MUNLOCKALL, nothing},
 
 	{syscall.SYS_OPEN, open},
 	{syscall.SYS_CREAT, creat},
@@ -69,6 +81,8 @@ var More = Group{
 	{syscall.SYS_TIMERFD_SETTIME, timerfdSettime},
 	{syscall.SYS_TIMERFD_GETTIME, timerfdGettime},
 	{syscall.SYS_CLOCK_NANOSLEEP, clockNanosleep},
+	{syscall.SYS_CLOCK_GETTIME, clockGettime},
+	{syscall.SYS_CLOCK_GETRES, clockGetres},
 
 	{syscall.SYS_SETHOSTNAME, sethostname},
 	{syscall.SYS_SYSINFO, sysinfo},
@@ -80,9 +94,14 @@ var More = Group{
 	{syscall.SYS_GETPRIORITY, getpriority},
 	{syscall.SYS_SETPRIORITY, setpriority},
 	{syscall.SYS_PRCTL, prctl},
+	{syscall.SYS_CLONE, noProcess}, // the runtime's own clone does not come here
+	{sysClone3, noProcess},
 	{syscall.SYS_FORK, noProcess},
 	{syscall.SYS_VFORK, noProcess},
-	{sysExecveat, noProcess},
+	{sysExecveat, execveat},
+	{syscall.SYS_SCHED_SETAFFINITY, schedSetaffinity},
+	{syscall.SYS_SETSID, notPermitted}, // it leads its session already
+	{syscall.SYS_SETPGID, setpgid},
 
 	{syscall.SYS_GETPGID, getpgid},
 	{syscall.SYS_GETPGRP, getpgrp},
@@ -106,16 +125,33 @@ var More = Group{
 	{syscall.SYS_CHROOT, notPermitted},
 	{syscall.SYS_REBOOT, notPermitted},
 	{syscall.SYS_UNSHARE, notPermitted},
-	{syscall.SYS_GETXATTR, notSupported},
-	{syscall.SYS_SETXATTR, notSupported},
-	{syscall.SYS_LISTXATTR, notSupported},
-	{syscall.SYS_REMOVEXATTR, notSupported},
+
+	{syscall.SYS_GETXATTR, getxattr},
+	{syscall.SYS_LGETXATTR, lgetxattr},
+	{syscall.SYS_FGETXATTR, fgetxattr},
+	{syscall.SYS_SETXATTR, setxattr},
+	{syscall.SYS_LSETXATTR, lsetxattr},
+	{syscall.SYS_FSETXATTR, fsetxattr},
+	{syscall.SYS_LISTXATTR, listxattr},
+	{syscall.SYS_LLISTXATTR, llistxattr},
+	{syscall.SYS_FLISTXATTR, flistxattr},
+	{syscall.SYS_REMOVEXATTR, removexattr},
+	{syscall.SYS_LREMOVEXATTR, lremovexattr},
+	{syscall.SYS_FREMOVEXATTR, fremovexattr},
+	{syscall.SYS_INOTIFY_INIT, inotifyInit},
+	{syscall.SYS_INOTIFY_INIT1, inotifyInit1},
+	{syscall.SYS_INOTIFY_ADD_WATCH, inotifyAddWatch},
+	{syscall.SYS_INOTIFY_RM_WATCH, inotifyRmWatch},
+	{syscall.SYS_FLOCK, flock},
+	{syscall.SYS_FCNTL, fcntlLocks},
 }
 
 const (
 	sysPrlimit64 = 302
 	sysSyncfs    = 306
 	sysExecveat  = 322
+	sysMlock2    = 325
+	sysClone3    = 435
 )
 
 // The calls from before the "at" variants.
@@ -196,23 +232,71 @@ func dup2(c *Calls, a args) (uintptr, error) {
 	return a.a2, c.fds.DupTo(int(int32(a.a1)), int(int32(a.a2)), false)
 }
 
+// syncFileRange has nothing to do but find mistakes.
+func syncFileRange(c *Calls, a args) (uintptr, error) {
+	f, err := c.file(a.a1)
+	switch {
+	case err != nil:
+		return 0, err
+	case a.a4&^7 != 0 || int64(a.a2) < 0 || int64(a.a3) < 0 || int64(a.a2+a.a3) < int64(a.a2):
+		return 0, syscall.EINVAL
+	}
+	if _, ok := f.Ops().(fs.ReaderAt); !ok && (f.Inode() == nil || !f.Inode().IsDir()) {
+		return 0, syscall.ESPIPE
+	}
+	return 0, nil
+}
+
 func getpgrp(c *Calls, a args) (uintptr, error) { return uintptr(c.pid()), nil }
 
 // Newer calls.
 
-// openat2 knows no RESOLVE_ flags: a program that asks for one is told that
-// the kernel is too old for it.
+// openHow is struct open_how.
+type openHow struct{ flags, mode, resolve uint64 }
+
+// openat2 is strict about flags where open ignores what it does not know.
 func openat2(c *Calls, a args) (uintptr, error) {
-	how, err := get[[3]uint64](a.p3)
+	const (
+		size                 = 24
+		known                = 0o17777777 | 0o20000000 // all O_ flags
+		resolveCached        = 32                      // nothing here ever has to be waited for
+		withMode             = syscall.O_CREAT | 0o20000000
+		beneathAndInRoot     = fs.Beneath | fs.InRoot
+		allRestrictions  int = fs.NoXDev | fs.NoMagicLinks | fs.NoSymlinks | beneathAndInRoot
+	)
+	how, err := get[openHow](a.p3)
+	restrict := int(how.resolve &^ resolveCached)
 	switch {
+	case a.a4 < size:
+		return 0, syscall.EINVAL
 	case err != nil:
 		return 0, err
-	case a.a4 < 24:
+	case how.flags&^known != 0, how.mode&^0o7777 != 0, how.mode != 0 && how.flags&withMode == 0,
+		restrict&^allRestrictions != 0, restrict&beneathAndInRoot == beneathAndInRoot:
 		return 0, syscall.EINVAL
-	case how[2] != 0:
-		return 0, syscall.ENOSYS
 	}
-	return c.open(a.a1, a.p2, uintptr(how[0]), uintptr(how[1]))
+	if a.a4 > size { // fields of a newer kernel, which must not be in use
+		more, err := c.source(element[openHow](a.p3, 1), a.a4-size)
+		if err != nil || a.a4 > pathMax || slices.ContainsFunc(more, func(b byte) bool { return b != 0 }) {
+			return 0, syscall.E2BIG
+		}
+	}
+	name, err := str(a.p2)
+	if err != nil {
+		return 0, err
+	}
+	at := c.view.Cwd()
+	if int32(a.a1) != atFDCWD && (name == "" || name[0] != '/' || restrict&beneathAndInRoot != 0) {
+		f, err := c.file(a.a1)
+		if err != nil {
+			return 0, err
+		}
+		if at, err = f.Dir(); err != nil {
+			return 0, err
+		}
+	}
+	f, err := c.view.OpenRestricted(at, name, int(how.flags), uint32(how.mode), restrict)
+	return c.opened(f, err, uintptr(how.flags))
 }
 
 func closeRange(c *Calls, a args) (uintptr, error) {
@@ -276,8 +360,8 @@ type statxTime struct {
 }
 
 func statx(c *Calls, a args) (uintptr, error) {
-	const basic = 0x7ff
-	if a.a3&^(atSymlinkNofollow|atEmptyPath|0x800|0x6000) != 0 || a.a4&(1<<31) != 0 {
+	const basic, noAutomount, syncTypes = 0x7ff, 0x800, 0x6000
+	if a.a3&^(atSymlinkNofollow|atEmptyPath|noAutomount|syncTypes) != 0 || a.a3&syncTypes == syncTypes || a.a4&(1<<31) != 0 {
 		return 0, syscall.EINVAL
 	}
 	p, err := c.target(a.a1, a.p2, a.a3)
@@ -317,43 +401,4 @@ func fstatfs(c *Calls, a args) (uintptr, error) {
 		return 0, err
 	}
 	return none(put(a.p2, c.statfsOf(f.Link().Inode())))
-}
-
-// mmap of a file copies it into an anonymous mapping. A mapping that is to
-// write to the file cannot be had this way: ENODEV, as for a file system
-// without mmap.
-func mmap(c *Calls, a args) (uintptr, error) {
-	const readWrite = syscall.PROT_READ | syscall.PROT_WRITE
-	if a.a4&syscall.MAP_ANON != 0 {
-		return 0, errUnhandled
-	}
-	f, err := c.file(a.a5)
-	if err != nil {
-		return 0, err
-	}
-	r, ok := f.Ops().(fs.ReaderAt)
-	switch {
-	case a.a2 == 0 || a.a6&4095 != 0:
-		return 0, syscall.EINVAL
-	case f.Flags()&syscall.O_ACCMODE == syscall.O_WRONLY:
-		return 0, syscall.EACCES
-	case !ok, a.a4&syscall.MAP_SHARED != 0 && a.a3&syscall.PROT_WRITE != 0:
-		return 0, syscall.ENODEV
-	}
-	addr := c.m.Syscall(syscall.SYS_MMAP, a.a1, a.a2, readWrite, a.a4&^syscall.MAP_SHARED|syscall.MAP_PRIVATE|syscall.MAP_ANON, ^uintptr(0), 0)
-	if addr > ^uintptr(4095) {
-		return 0, syscall.Errno(-addr)
-	}
-	b := mapped(addr, int(a.a2))
-	for off := 0; off < len(b); {
-		n, err := r.ReadAt(int64(a.a6)+int64(off), b[off:])
-		if err != nil || n == 0 {
-			break
-		}
-		off += n
-	}
-	if a.a3 != readWrite {
-		c.m.Syscall(syscall.SYS_MPROTECT, addr, a.a2, a.a3, 0, 0, 0)
-	}
-	return addr, nil
 }

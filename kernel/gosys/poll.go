@@ -310,8 +310,8 @@ func timerfdCreate(c *Calls, a args) (uintptr, error) {
 	if a.a2&^(syscall.O_CLOEXEC|syscall.O_NONBLOCK) != 0 {
 		return 0, syscall.EINVAL
 	}
-	if _, err := c.clock(a.a1); err != nil {
-		return 0, err
+	if !timerClock(a.a1) {
+		return 0, syscall.EINVAL
 	}
 	return c.anonymous(&clockTimer{clock: a.a1}, a.a2)
 }

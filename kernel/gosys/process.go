@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"kiln/kernel/fs"
 )
@@ -67,11 +66,55 @@ func kill(c *Calls, a args) (uintptr, error) {
 	return 0, nil
 }
 
-// noProcess answers what would make another process.
-func noProcess(c *Calls, a args) (uintptr, error) {
+// What would make another process fails, and the first time says why.
+
+func execve(c *Calls, a args) (uintptr, error) {
+	name, err := str(a.p1)
+	if err != nil {
+		return 0, err
+	}
+	return c.noProcess(" (exec of " + name + ")")
+}
+
+func execveat(c *Calls, a args) (uintptr, error) { return execve(c, args{p1: a.p2}) }
+
+func noProcess(c *Calls, a args) (uintptr, error) { return c.noProcess("") }
+
+func (c *Calls) noProcess(what string) (uintptr, error) {
 	c.complaint.Do(func() {
-		c.m.Complain("kiln: this program tried to start another process (fork or exec); a unikernel runs one program only, so the call fails with ENOSYS")
+		c.m.Complain("kiln: a unikernel runs one program: this one cannot start another" + what)
 	})
+	return 0, syscall.ENOSYS
+}
+
+// setpgid: a session leader stays in its group.
+func setpgid(c *Calls, a args) (uintptr, error) {
+	switch {
+	case int32(a.a2) < 0:
+		return 0, syscall.EINVAL
+	case !c.self(a.a1):
+		return 0, syscall.ESRCH
+	}
+	return 0, syscall.EPERM
+}
+
+// schedSetaffinity: threads run on any CPU. Who asks for that has it; to be
+// kept to some of the CPUs is not possible.
+func schedSetaffinity(c *Calls, a args) (uintptr, error) {
+	if a.a2 < 8 {
+		return 0, syscall.EINVAL
+	}
+	mask, err := get[uint64](a.p3)
+	if err != nil {
+		return 0, err
+	}
+	all := uint64(1)<<c.m.CPUs() - 1
+	switch mask & all {
+	case all:
+		return 0, nil
+	case 0:
+		return 0, syscall.EINVAL
+	}
 	return 0, syscall.ENOSYS
 }
 
@@ -131,11 +174,11 @@ func (i ids) change(privileged bool, to [3]uintptr) (ids, error) {
 
 const same = ^uintptr(0)
 
-// setCred changes who the process is, for metal too: package syscall asks it
-// for these four without a way to fail.
+// setCred changes who the process is, for metal too, which is asked for it by
+// functions without a way to fail.
 func (c *Calls) setCred(cred *fs.Cred) {
 	c.view.SetCred(cred)
-	c.m.SetIDs(cred.UID, cred.EUID, cred.GID, cred.EGID)
+	c.m.SetIDs(cred)
 }
 
 func (c *Calls) setUIDs(to [3]uintptr) (uintptr, error) {
@@ -302,134 +345,6 @@ func capget(c *Calls, a args) (uintptr, error) {
 	return 0, nil
 }
 
-// Resources.
-
-const (
-	infinity = ^uint64(0)
-	nofile   = syscall.RLIMIT_NOFILE
-	limits   = 16 // RLIM_NLIMITS
-)
-
-func (c *Calls) limit(n int) syscall.Rlimit {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if l, ok := c.limits[n]; ok {
-		return l
-	}
-	switch n {
-	case nofile:
-		return syscall.Rlimit{Cur: 1 << 20, Max: 1 << 20}
-	case syscall.RLIMIT_STACK:
-		return syscall.Rlimit{Cur: 8 << 20, Max: infinity}
-	case syscall.RLIMIT_CORE:
-		return syscall.Rlimit{Cur: 0, Max: infinity}
-	}
-	return syscall.Rlimit{Cur: infinity, Max: infinity}
-}
-
-func (c *Calls) setLimit(n int, l syscall.Rlimit) error {
-	if l.Cur > l.Max {
-		return syscall.EINVAL
-	}
-	old := c.limit(n)
-	if l.Max > old.Max && (n == nofile || c.view.Cred().EUID != 0) {
-		return syscall.EPERM
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.limits == nil {
-		c.limits = make(map[int]syscall.Rlimit)
-	}
-	c.limits[n] = l
-	return nil
-}
-
-func prlimit(c *Calls, a args) (uintptr, error) {
-	n := int(int32(a.a2))
-	if !c.self(a.a1) {
-		return 0, syscall.ESRCH
-	}
-	if uint(n) >= limits {
-		return 0, syscall.EINVAL
-	}
-	old := c.limit(n)
-	if a.p3 != nil {
-		l, _ := get[syscall.Rlimit](a.p3)
-		if err := c.setLimit(n, l); err != nil {
-			return 0, err
-		}
-	}
-	if a.p4 != nil {
-		put(a.p4, old)
-	}
-	return 0, nil
-}
-
-func getrlimit(c *Calls, a args) (uintptr, error) {
-	if uint(a.a1) >= limits {
-		return 0, syscall.EINVAL
-	}
-	return none(put(a.p2, c.limit(int(a.a1))))
-}
-
-func setrlimit(c *Calls, a args) (uintptr, error) {
-	if uint(a.a1) >= limits {
-		return 0, syscall.EINVAL
-	}
-	l, err := get[syscall.Rlimit](a.p2)
-	if err != nil {
-		return 0, err
-	}
-	return none(c.setLimit(int(a.a1), l))
-}
-
-// getrusage knows the time since the start and the memory in use.
-func getrusage(c *Calls, a args) (uintptr, error) {
-	if who := int32(a.a1); who < -1 || who > 1 {
-		return 0, syscall.EINVAL
-	}
-	var u syscall.Rusage
-	if int32(a.a1) != syscall.RUSAGE_CHILDREN {
-		total, free := c.m.Memory()
-		u.Utime = syscall.NsecToTimeval(int64(c.uptime()))
-		u.Maxrss = int64(total-free) / 1024
-	}
-	return none(put(a.p2, u))
-}
-
-// uptime stands for CPU time too: nobody else uses the machine.
-func (c *Calls) uptime() time.Duration { return time.Duration(time.Now().UnixNano() - c.start) }
-
-const clockTick = time.Second / 100
-
-func times(c *Calls, a args) (uintptr, error) {
-	if a.p1 != nil {
-		put(a.p1, syscall.Tms{Utime: int64(c.uptime() / clockTick)})
-	}
-	return uintptr(c.uptime() / clockTick), nil
-}
-
-func sysinfo(c *Calls, a args) (uintptr, error) {
-	total, free := c.m.Memory()
-	return none(put(a.p1, syscall.Sysinfo_t{
-		Uptime: int64(c.uptime().Seconds()), Totalram: total, Freeram: free, Procs: 1, Unit: 1,
-	}))
-}
-
-func getpriority(c *Calls, a args) (uintptr, error) {
-	if a.a1 > 2 {
-		return 0, syscall.EINVAL
-	}
-	return 20, nil // 20 minus a nice value of 0
-}
-
-func setpriority(c *Calls, a args) (uintptr, error) {
-	if a.a1 > 2 {
-		return 0, syscall.EINVAL
-	}
-	return 0, nil
-}
-
 // Operations of prctl.
 const (
 	prSetPdeathsig   = 1
@@ -448,12 +363,18 @@ const (
 
 func prctl(c *Calls, a args) (uintptr, error) {
 	switch a.a1 {
-	case prSetName, prSetPdeathsig, prSetDumpable, prSetNoNewPrivs, prSetTHPDisable, prSetChildReaper:
+	case prSetName, prSetPdeathsig, prSetDumpable, prSetTHPDisable, prSetChildReaper:
 		return 0, nil
 	case prGetDumpable:
 		return 1, nil
-	case prGetNoNewPrivs:
+	case prSetNoNewPrivs: // nothing can be executed that would give any
+		if a.a2 != 1 || a.a3 != 0 || a.a4 != 0 || a.a5 != 0 {
+			return 0, syscall.EINVAL
+		}
+		c.noNewPrivs.Store(1)
 		return 0, nil
+	case prGetNoNewPrivs:
+		return uintptr(c.noNewPrivs.Load()), nil
 	case prSetKeepCaps: // of the process: its threads have no identities of their own
 		if a.a2 > 1 {
 			return 0, syscall.EINVAL

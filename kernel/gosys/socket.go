@@ -172,7 +172,9 @@ func connect(c *Calls, a args) (uintptr, error) {
 	if err != syscall.EINPROGRESS || !f.Blocking() {
 		return 0, err
 	}
-	fs.Wait(s, fs.Out)
+	if !fs.WaitFor(s, fs.Out, waitLimit(f, fs.Out)) {
+		return 0, syscall.EINPROGRESS
+	}
 	return none(pendingError(s))
 }
 

@@ -10,23 +10,6 @@ import (
 	"kiln/kernel/socket"
 )
 
-// unixOnly are Sockets of the Unix domain.
-type unixOnly struct{ u *socket.Unix }
-
-func (s unixOnly) Socket(domain, typ, proto int) (socket.Socket, error) {
-	if domain != syscall.AF_UNIX {
-		return nil, syscall.EAFNOSUPPORT
-	}
-	return s.u.Socket(typ, proto)
-}
-
-func (s unixOnly) SocketPair(domain, typ, proto int) (a, b socket.Socket, err error) {
-	if domain != syscall.AF_UNIX {
-		return nil, nil, syscall.EAFNOSUPPORT
-	}
-	return s.u.SocketPair(typ, proto)
-}
-
 // sun returns a socket address of a name below the root of s.
 func sun(s system, name string) []byte {
 	switch s := s.(type) {
@@ -41,7 +24,7 @@ func sun(s system, name string) []byte {
 func socketSystems(t *testing.T, f func(s system, log func(string, ...any))) {
 	both(t, func(s system, log func(string, ...any)) {
 		if our, ok := s.(ourSystem); ok {
-			our.c.SetSockets(unixOnly{socket.NewUnix(our.c.view)})
+			our.c.SetSockets(socket.NewUnixOnly(our.c.view))
 		}
 		f(s, log)
 	})
@@ -161,7 +144,7 @@ func message(s system, trap uintptr, fd int, hdr *syscall.Msghdr) (uintptr, sysc
 
 func TestBlockingSocket(t *testing.T) {
 	c, _ := newKernel(t)
-	c.SetSockets(unixOnly{socket.NewUnix(c.view)})
+	c.SetSockets(socket.NewUnixOnly(c.view))
 	s := ourSystem{c: c}
 	var pair [2]int32
 	s.call(syscall.SYS_SOCKETPAIR, syscall.AF_UNIX, syscall.SOCK_STREAM, 0, &pair)
@@ -186,4 +169,46 @@ func TestBlockingSocket(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("the writer still waits")
 	}
+}
+
+// A descriptor that blocks gives up after SO_RCVTIMEO or SO_SNDTIMEO.
+func TestSocketTimeoutsLikeLinux(t *testing.T) {
+	socketSystems(t, func(s system, log func(string, ...any)) {
+		var fds [2]int32
+		s.call(syscall.SYS_SOCKETPAIR, syscall.AF_UNIX, syscall.SOCK_STREAM, 0, &fds)
+		r, w := int(fds[0]), int(fds[1])
+		limit := make([]byte, 16)
+		limit[9] = 0x75 // 29952 microseconds
+		for _, option := range []int{syscall.SO_RCVTIMEO, syscall.SO_SNDTIMEO} {
+			_, e := s.call(syscall.SYS_SETSOCKOPT, r, syscall.SOL_SOCKET, option, limit, 16)
+			log("set %v", e)
+		}
+		timed := func(what string, trap uintptr, args ...any) {
+			start := time.Now()
+			n, e := s.call(trap, args...)
+			for e == syscall.EINTR { // by a signal of the Go runtime to itself
+				start = time.Now()
+				n, e = s.call(trap, args...)
+			}
+			took := time.Since(start)
+			log("%s %d %v, %v", what, int(n), e, took >= 25*time.Millisecond && took < 10*time.Second)
+		}
+		buf := make([]byte, 1<<20)
+		timed("read", syscall.SYS_READ, r, buf, 10)
+		timed("recvfrom", syscall.SYS_RECVFROM, r, buf, 10, 0, nil, nil)
+		timed("recvfrom at once", syscall.SYS_RECVFROM, r, buf, 10, syscall.MSG_DONTWAIT, nil, nil)
+		s.call(syscall.SYS_WRITE, w, buf, 5)
+		timed("read what is there", syscall.SYS_READ, r, buf, 10)
+		s.call(syscall.SYS_WRITE, w, buf, 5)
+		timed("receive all", syscall.SYS_RECVFROM, r, buf, 10, syscall.MSG_WAITALL, nil, nil)
+		n, e := s.call(syscall.SYS_WRITE, r, buf, len(buf))
+		log("write a part: %v %v", int(n) > 0 && int(n) < len(buf), e)
+		timed("write", syscall.SYS_WRITE, r, buf, len(buf))
+		l, _ := s.call(syscall.SYS_SOCKET, syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+		addr := sun(s, "listener")
+		s.call(syscall.SYS_BIND, int(l), addr, len(addr))
+		s.call(syscall.SYS_LISTEN, int(l), 5)
+		s.call(syscall.SYS_SETSOCKOPT, int(l), syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, limit, 16)
+		timed("accept", syscall.SYS_ACCEPT4, int(l), nil, nil, 0)
+	})
 }

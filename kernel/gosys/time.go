@@ -31,35 +31,78 @@ func nanosleep(c *Calls, a args) (uintptr, error) {
 	return 0, err
 }
 
-// Clocks of clock_gettime.
+// Clocks of clock_gettime(2).
 const (
-	clockRealtime  = 0
-	clockMonotonic = 1
-	clockBoottime  = 7
-	timerAbstime   = 1
+	clockRealtime        = 0
+	clockMonotonic       = 1
+	clockProcessCPU      = 2
+	clockThreadCPU       = 3
+	clockMonotonicRaw    = 4
+	clockRealtimeCoarse  = 5
+	clockMonotonicCoarse = 6
+	clockBoottime        = 7
+	clockTAI             = 11
+	timerAbstime         = 1
 )
 
-// clock reads one of metal's clocks.
+// clock reads a clock. There is no sleep of the machine in which these that
+// count from its start would differ, and no leap second is known.
 func (c *Calls) clock(id uintptr) (syscall.Timespec, error) {
 	switch id {
-	case clockRealtime:
+	case clockRealtime, clockRealtimeCoarse, clockTAI:
 		return syscall.NsecToTimespec(time.Now().UnixNano()), nil
-	case clockMonotonic, clockBoottime:
-		return c.monotonic(clockMonotonic)
+	case clockMonotonic, clockMonotonicRaw, clockMonotonicCoarse, clockBoottime:
+		return c.metalClock(clockMonotonic)
+	case clockProcessCPU, clockThreadCPU:
+		return c.metalClock(id)
 	}
 	return syscall.Timespec{}, syscall.EINVAL
 }
 
+// timerClock reports whether timers can go by a clock.
+func timerClock(id uintptr) bool {
+	return id == clockRealtime || id == clockMonotonic || id == clockBoottime
+}
+
+func clockGettime(c *Calls, a args) (uintptr, error) {
+	t, err := c.clock(a.a1)
+	if err != nil {
+		return 0, err
+	}
+	return none(put(a.p2, t))
+}
+
+// clockGetres: all clocks count nanoseconds.
+func clockGetres(c *Calls, a args) (uintptr, error) {
+	if _, err := c.clock(a.a1); err != nil {
+		return 0, err
+	}
+	if a.p2 == nil {
+		return 0, nil
+	}
+	return none(put(a.p2, syscall.Timespec{Nsec: 1}))
+}
+
+// CPUTime is how long the program has run, on all CPUs together, with what the
+// kernel did for it.
+func (c *Calls) CPUTime() time.Duration {
+	t, _ := c.metalClock(clockProcessCPU)
+	return time.Duration(t.Nano())
+}
+
 func clockNanosleep(c *Calls, a args) (uintptr, error) {
+	now, err := c.clock(a.a1)
+	switch {
+	case err != nil:
+		return 0, err
+	case !timerClock(a.a1) && a.a1 != clockTAI:
+		return 0, syscall.EOPNOTSUPP
+	}
 	t, err := get[syscall.Timespec](a.p3)
 	if err != nil {
 		return 0, err
 	}
 	d, err := duration(t)
-	if err != nil {
-		return 0, err
-	}
-	now, err := c.clock(a.a1)
 	if err != nil {
 		return 0, err
 	}

@@ -317,23 +317,6 @@ func TestProcAndDev(t *testing.T) {
 	}
 }
 
-func TestMmapOfFile(t *testing.T) {
-	_, s := systems(t)
-	fd, _ := s.call(syscall.SYS_OPENAT, cwd, path("f"), syscall.O_CREAT|syscall.O_RDWR, 0o600)
-	s.call(syscall.SYS_WRITE, int(fd), []byte("mapped content"), 14)
-	addr, e := s.call(syscall.SYS_MMAP, 0, 8192, syscall.PROT_READ, syscall.MAP_SHARED, int(fd), 0)
-	if e != 0 {
-		t.Fatal(e)
-	}
-	if b := mapped(addr, 8192); string(b[:14]) != "mapped content" || b[14] != 0 || b[8191] != 0 {
-		t.Errorf("%q", b[:20])
-	}
-	syscall.Syscall(syscall.SYS_MUNMAP, addr, 8192, 0)
-	if _, e := s.call(syscall.SYS_MMAP, 0, 8192, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED, int(fd), 0); e != syscall.ENODEV {
-		t.Error(e)
-	}
-}
-
 func TestNoOtherProcess(t *testing.T) {
 	c, m := newKernel(t)
 	s := ourSystem{c: c}
@@ -388,7 +371,7 @@ func TestIdentityReachesMetal(t *testing.T) {
 	if _, e := s.call(syscall.SYS_SETRESUID, 1, 2, 3); e != 0 {
 		t.Fatal(e)
 	}
-	if want := [4]uint32{1, 2, 7, 8}; m.ids != want {
+	if want := [6]uint32{1, 2, 3, 7, 8, 9}; m.ids != want {
 		t.Errorf("metal answers %v, want %v", m.ids, want)
 	}
 }

@@ -6,6 +6,7 @@ package procfs
 import (
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -22,11 +23,26 @@ type Info struct {
 	Hostname func() string
 	CPUs     int
 	Memory   func() (total, free uint64) // bytes
-	Start    int64                       // of the machine, nanoseconds since 1970
+	CPUTime  func() time.Duration        // of all CPUs together, since the start
+	Limit    func(resource int) (soft, hard uint64)
+	Start    int64 // of the machine, nanoseconds since 1970
 	Random   func(p []byte)
 	Release  string // as uname's
 	Version  string
 }
+
+// uptime is the time since the start of the machine.
+func (in *Info) uptime() time.Duration { return time.Duration(time.Now().UnixNano() - in.Start) }
+
+// idle is the time that the CPUs together have not run.
+func (in *Info) idle() time.Duration {
+	return max(0, in.uptime()*time.Duration(in.CPUs)-in.CPUTime())
+}
+
+// tick is the unit of times in stat files (USER_HZ).
+const tick = time.Second / 100
+
+func ticks(d time.Duration) string { return strconv.FormatInt(int64(d/tick), 10) }
 
 // New returns the file system for /proc.
 func New(in *Info) *fs.FileSystem {
@@ -40,20 +56,41 @@ func New(in *Info) *fs.FileSystem {
 	root.text("cpuinfo", in.cpuinfo)
 	root.text("meminfo", in.meminfo)
 	root.text("stat", in.stat)
-	root.text("uptime", func() string { return seconds(time.Now().UnixNano()-in.Start) + " 0.00\n" })
+	root.text("uptime", func() string { return seconds(in.uptime()) + " " + seconds(in.idle()) + "\n" })
 	root.text("loadavg", func() string { return "0.00 0.00 0.00 1/1 " + pid + "\n" })
 	root.text("version", func() string { return "Linux version " + in.Release + " " + in.Version + "\n" })
 	root.text("filesystems", func() string { return "nodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\nnodev\tsysfs\n" })
-	sys := root.sub("sys")
-	kernel := sys.sub("kernel")
-	kernel.text("hostname", func() string { return in.Hostname() + "\n" })
-	kernel.text("osrelease", constant(in.Release))
-	kernel.text("ostype", constant("Linux"))
-	kernel.text("pid_max", constant("4194304"))
-	kernel.text("threads-max", constant("1048576"))
-	kernel.sub("random").text("uuid", in.uuid)
-	sys.sub("net").sub("core").text("somaxconn", constant("4096"))
+	root.text("swaps", constant("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority"))
+	root.text("diskstats", func() string { return "" })
+	root.text("vmstat", func() string {
+		_, free := in.Memory()
+		return "nr_free_pages " + strconv.FormatUint(free/4096, 10) + "\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\npgfault 0\npgmajfault 0\n"
+	})
+	in.addSettings(root.sub("sys"))
 	return f
+}
+
+// addSettings fills /proc/sys.
+func (in *Info) addSettings(sys tree) {
+	kernel, vm, files := sys.sub("kernel"), sys.sub("vm"), sys.sub("fs")
+	kernel.text("hostname", func() string { return in.Hostname() + "\n" })
+	random := kernel.sub("random")
+	random.text("uuid", in.uuid)
+	random.text("boot_id", sync.OnceValue(in.uuid))
+	for _, v := range [...]struct {
+		dir         tree
+		name, value string
+	}{
+		{kernel, "osrelease", in.Release}, {kernel, "ostype", "Linux"}, {kernel, "version", in.Version}, {kernel, "domainname", "(none)"},
+		{kernel, "pid_max", "4194304"}, {kernel, "threads-max", "1048576"}, {kernel, "cap_last_cap", "40"}, {kernel, "ngroups_max", "65536"},
+		{random, "entropy_avail", "256"}, {random, "poolsize", "256"},
+		{vm, "overcommit_memory", "1"}, {vm, "max_map_count", "65530"}, {vm, "swappiness", "0"},
+		{files, "file-max", "1048576"}, {files, "nr_open", "1048576"}, {files, "pipe-max-size", "1048576"},
+		{files.sub("inotify"), "max_queued_events", "16384"},
+		{sys.sub("net").sub("core"), "somaxconn", "4096"},
+	} {
+		v.dir.text(v.name, constant(v.value))
+	}
 }
 
 // NewSys returns the file system for /sys.
@@ -98,15 +135,19 @@ func (c content) ReadAt(off int64, p []byte) (int, error) {
 	return copy(p, c[off:]), nil
 }
 
-// seconds formats nanoseconds with two decimals.
-func seconds(ns int64) string {
+// seconds formats a time in seconds with two decimals.
+func seconds(d time.Duration) string {
+	ns := int64(d)
 	return strconv.FormatInt(ns/1e9, 10) + "." + strconv.FormatInt(100+ns/1e7%100, 10)[1:]
 }
 
 func (in *Info) cpuinfo() string {
 	var b strings.Builder
+	cpus := strconv.Itoa(in.CPUs)
 	for i := range in.CPUs {
-		b.WriteString("processor\t: " + strconv.Itoa(i) + "\nmodel name\t: virtual CPU\ncpu cores\t: " + strconv.Itoa(in.CPUs) + "\n\n")
+		n := strconv.Itoa(i)
+		b.WriteString("processor\t: " + n + "\nmodel name\t: virtual CPU\nphysical id\t: 0\nsiblings\t: " + cpus +
+			"\ncore id\t\t: " + n + "\ncpu cores\t: " + cpus + "\n\n")
 	}
 	return b.String()
 }
@@ -117,20 +158,26 @@ func (in *Info) meminfo() string {
 	for _, v := range []struct {
 		key   string
 		bytes uint64
-	}{{"MemTotal:", total}, {"MemFree:", free}, {"MemAvailable:", free}, {"Buffers:", 0}, {"Cached:", 0}, {"SwapTotal:", 0}, {"SwapFree:", 0}} {
+	}{{"MemTotal:", total}, {"MemFree:", free}, {"MemAvailable:", free}, {"Buffers:", 0}, {"Cached:", 0}, {"SwapCached:", 0}, {"Active:", total - free}, {"Inactive:", 0},
+		{"SwapTotal:", 0}, {"SwapFree:", 0}, {"Dirty:", 0}, {"Writeback:", 0}, {"Shmem:", 0}, {"Slab:", 0}, {"SReclaimable:", 0}} {
 		n := strconv.FormatUint(v.bytes/1024, 10)
 		b.WriteString(v.key + strings.Repeat(" ", max(1, 24-len(v.key)-len(n))) + n + " kB\n")
 	}
 	return b.String()
 }
 
+// stat knows what all CPUs have done together, and says of each that it has
+// done its share.
 func (in *Info) stat() string {
 	var b strings.Builder
-	b.WriteString("cpu  0 0 0 0 0 0 0 0 0 0\n")
-	for i := range in.CPUs {
-		b.WriteString("cpu" + strconv.Itoa(i) + " 0 0 0 0 0 0 0 0 0 0\n")
+	line := func(name string, n int) {
+		b.WriteString(name + " " + ticks(in.CPUTime()/time.Duration(n)) + " 0 0 " + ticks(in.idle()/time.Duration(n)) + " 0 0 0 0 0 0\n")
 	}
-	b.WriteString("btime " + strconv.FormatInt(in.Start/1e9, 10) + "\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n")
+	line("cpu ", 1)
+	for i := range in.CPUs {
+		line("cpu"+strconv.Itoa(i), in.CPUs)
+	}
+	b.WriteString("ctxt 0\nbtime " + strconv.FormatInt(in.Start/1e9, 10) + "\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n")
 	return b.String()
 }
 

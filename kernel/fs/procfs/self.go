@@ -24,7 +24,9 @@ func (in *Info) addSelf(t tree) {
 	t.text("maps", func() string { return "" })
 	t.text("auxv", func() string { return strings.Repeat("\x00", 16) })
 	t.text("cgroup", func() string { return "0::/\n" })
-	t.text("limits", func() string { return "" })
+	t.text("limits", in.limits)
+	t.text("oom_score_adj", constant("0"))
+	t.dir.Add("fdinfo", t.fs.NewInode(syscall.S_IFDIR|0o500, fdInfo{fds{in, t.fs}}))
 	for _, t := range []tree{t, t.sub("task").sub(strconv.Itoa(in.PID))} { // one thread stands for all
 		t.text("status", in.status)
 		t.text("stat", in.selfStat)
@@ -72,15 +74,48 @@ func (in *Info) status() string {
 	}
 	return "Name:\t" + in.comm() + "\nState:\tR (running)\nTgid:\t" + pid + "\nPid:\t" + pid + "\nPPid:\t0\nTracerPid:\t0" +
 		"\nUid:" + ids(c.UID, c.EUID, c.SUID, c.FSUID) + "\nGid:" + ids(c.GID, c.EGID, c.SGID, c.FSGID) +
-		"\nFDSize:\t64\nGroups:\t" + groups + "\nVmSize:\t" + kb + " kB\nVmRSS:\t" + kb + " kB\nThreads:\t1\n"
+		"\nFDSize:\t64\nGroups:\t" + groups + "\nVmPeak:\t" + kb + " kB\nVmSize:\t" + kb + " kB\nVmHWM:\t" + kb + " kB\nVmRSS:\t" + kb +
+		" kB\nVmSwap:\t0 kB\nThreads:\t1\n"
 }
 
-// selfStat has the fields of proc_pid_stat(5): 1 to 4 are true, also 23
-// (vsize) and 24 (rss).
+// selfStat has the fields of proc_pid_stat(5). True are 1 to 4, 5 and 6 (group
+// and session), 14 (utime, which has all CPU time), 20 (threads, as status has
+// them), 23 (vsize) and 24 (rss); the process has started with the machine.
 func (in *Info) selfStat() string {
-	mem := in.used()
-	return strconv.Itoa(in.PID) + " (" + in.comm() + ") R 0" + strings.Repeat(" 0", 18) +
-		" " + strconv.FormatUint(mem, 10) + " " + strconv.FormatUint(mem/4096, 10) + strings.Repeat(" 0", 28) + "\n"
+	mem, pid := in.used(), strconv.Itoa(in.PID)
+	return pid + " (" + in.comm() + ") R 0 " + pid + " " + pid + strings.Repeat(" 0", 7) + " " + ticks(in.CPUTime()) + " 0 0 0 20 0 1 0 0 " +
+		strconv.FormatUint(mem, 10) + " " + strconv.FormatUint(mem/4096, 10) + " 18446744073709551615" + strings.Repeat(" 0", 27) + "\n"
+}
+
+// limits has the resource limits, as proc_pid_limits(5) shows them.
+func (in *Info) limits() string {
+	var b strings.Builder
+	row := func(name, soft, hard, unit string) {
+		for _, c := range [...]struct {
+			text  string
+			width int
+		}{{name, 26}, {soft, 21}, {hard, 21}, {unit, 10}} {
+			b.WriteString(c.text + strings.Repeat(" ", max(0, c.width-len(c.text))))
+		}
+		b.WriteByte('\n')
+	}
+	value := func(n uint64) string {
+		if n == 1<<64-1 {
+			return "unlimited"
+		}
+		return strconv.FormatUint(n, 10)
+	}
+	row("Limit", "Soft Limit", "Hard Limit", "Units")
+	for n, l := range [...]struct{ name, unit string }{
+		{"cpu time", "seconds"}, {"file size", "bytes"}, {"data size", "bytes"}, {"stack size", "bytes"}, {"core file size", "bytes"},
+		{"resident set", "bytes"}, {"processes", "processes"}, {"open files", "files"}, {"locked memory", "bytes"}, {"address space", "bytes"},
+		{"file locks", "locks"}, {"pending signals", "signals"}, {"msgqueue size", "bytes"}, {"nice priority", ""}, {"realtime priority", ""},
+		{"realtime timeout", "us"},
+	} {
+		soft, hard := in.Limit(n)
+		row("Max "+l.name, value(soft), value(hard), l.unit)
+	}
+	return b.String()
 }
 
 func (in *Info) statm() string {
@@ -91,7 +126,11 @@ func (in *Info) statm() string {
 func (in *Info) mountinfo() string {
 	var b strings.Builder
 	for i, m := range in.View.Mounts() {
-		b.WriteString(strconv.Itoa(i+1) + " 0 0:" + strconv.FormatUint(m.Dev&0xff, 10) + " / " + m.Point + " rw,noatime - " + m.Type + " " + m.Type + " rw\n")
+		parent := " 1 0:" // all are mounted in the first
+		if i == 0 {
+			parent = " 0 0:"
+		}
+		b.WriteString(strconv.Itoa(i+1) + parent + strconv.FormatUint(m.Dev&0xff, 10) + " / " + m.Point + " rw,noatime - " + m.Type + " " + m.Type + " rw\n")
 	}
 	return b.String()
 }
@@ -122,6 +161,10 @@ type fds struct {
 	in *Info
 	fs *fs.FileSystem
 }
+
+// Size implements fs.Sizer: monitors of a process take it for the number of
+// open files, which it is since Linux 6.2.
+func (d fds) Size() int64 { return int64(len(d.in.FDs.Open())) }
 
 func (d fds) Names() []string {
 	var names []string
@@ -157,4 +200,26 @@ func (l fdLink) Readlink() string {
 		return f.Name()
 	}
 	return ""
+}
+
+// fdInfo is the directory /proc/self/fdinfo.
+type fdInfo struct{ fds }
+
+func (d fdInfo) Lookup(name string) (*fs.Inode, error) {
+	if _, err := d.fds.Lookup(name); err != nil {
+		return nil, err
+	}
+	fd, _ := strconv.Atoi(name)
+	return d.fs.NewInode(syscall.S_IFREG|0o400, text(func() string {
+		f := d.in.FDs.File(fd)
+		if f == nil {
+			return ""
+		}
+		pos, _ := f.Seek(0, 1)
+		flags := f.Flags()
+		if d.in.FDs.CloseOnExec(fd) {
+			flags |= syscall.O_CLOEXEC
+		}
+		return "pos:\t" + strconv.FormatInt(pos, 10) + "\nflags:\t0" + strconv.FormatInt(int64(flags), 8) + "\n"
+	})), nil
 }

@@ -26,6 +26,11 @@ func Files(*System) {}
 //go:noinline
 func Calls(...gosys.Group) Part { return func(*System) {} }
 
+// UnixSockets is the part for programs that make sockets without package net.
+//
+//go:noinline
+func UnixSockets(*System) {}
+
 // Network is the part for programs that use package net.
 //
 //go:noinline

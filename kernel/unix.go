@@ -1,0 +1,14 @@
+package kernel
+
+import (
+	"kiln/kernel/gosys"
+	"kiln/kernel/socket"
+)
+
+// UnixSockets is the part for programs that make sockets by themselves and have
+// no package net: there are those of the Unix domain.
+func UnixSockets(s *System) {
+	Files(s) // names of sockets
+	s.calls.SetSockets(socket.NewUnixOnly(s.view))
+	s.calls.Add(gosys.SocketCalls)
+}
