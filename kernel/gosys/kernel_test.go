@@ -256,6 +256,11 @@ func (s hostSystem) call(trap uintptr, args ...any) (uintptr, syscall.Errno) {
 		a[i], p[i] = encode(s.root, arg)
 	}
 	r, _, e := syscall.Syscall6(trap, a[0], a[1], a[2], a[3], a[4], a[5])
+	if trap == syscall.SYS_POLL || trap == syscall.SYS_PPOLL || trap == syscall.SYS_EPOLL_WAIT || trap == syscall.SYS_EPOLL_PWAIT {
+		for e == syscall.EINTR { // by a signal of the Go runtime to itself, which restarts no such call
+			r, _, e = syscall.Syscall6(trap, a[0], a[1], a[2], a[3], a[4], a[5])
+		}
+	}
 	runtime.KeepAlive(p)
 	return r, e
 }

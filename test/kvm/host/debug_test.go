@@ -8,10 +8,25 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestDebug(t *testing.T) {
-	for i := range 12 {
+	os.MkdirAll("/tmp/tr", 0o755)
+	unix.Mount("tracefs", "/tmp/tr", "tracefs", 0, "")
+	set := func(f, v string) {
+		if err := os.WriteFile("/tmp/tr/"+f, []byte(v), 0); err != nil {
+			t.Log(err)
+		}
+	}
+	set("buffer_size_kb", "6000")
+	for _, e := range []string{"kvm", "timer/hrtimer_start", "timer/hrtimer_expire_entry", "timer/hrtimer_cancel"} {
+		set("events/"+e+"/enable", "1")
+	}
+	for i := range 24 {
+		set("trace", "")
+		set("tracing_on", "1")
 		func() {
 			ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
 			defer cancel()
@@ -26,11 +41,23 @@ func TestDebug(t *testing.T) {
 			select {
 			case <-done:
 				t.Log(i, "ok", time.Since(start))
-			case <-time.After(20 * time.Second):
-				for range 2 {
-					io.WriteString(in, "info registers -a\ninfo lapic 0\ninfo lapic 1\n")
-					time.Sleep(time.Second)
+			case <-time.After(12 * time.Second):
+				set("tracing_on", "0")
+				io.WriteString(in, "info registers -a\n")
+				time.Sleep(time.Second)
+				b, _ := os.ReadFile("/tmp/tr/trace")
+				var v0 []string
+				for l := range strings.Lines(string(b)) {
+					if strings.Contains(l, "vcpu 0") || strings.Contains(l, "apic_timer_fn") || strings.Contains(l, "apicid 0") || strings.Contains(l, "wakeup") || strings.Contains(l, "x86-") && !strings.Contains(l, "vcpu 1") {
+						v0 = append(v0, l)
+					}
 				}
+				t.Log(len(v0))
+				for _, l := range v0[max(len(v0)-3000, 0):] {
+					t.Log(strings.TrimSpace(l))
+				}
+				b, _ = os.ReadFile("/proc/timer_list")
+				t.Logf("%s", b)
 				io.WriteString(in, "nmi\n")
 				time.Sleep(2 * time.Second)
 				io.WriteString(in, "info pic\nx/32gx 0xffffa00100000000\nx/32gx 0xffffa00100010000\nq\n")
@@ -40,8 +67,9 @@ func TestDebug(t *testing.T) {
 						t.Log(strings.TrimSpace(l))
 					}
 				}
-				b, _ := os.ReadFile(console)
+				b, _ = os.ReadFile(console)
 				t.Logf("console %s", b)
+				t.FailNow()
 			}
 		}()
 	}
