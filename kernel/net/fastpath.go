@@ -70,7 +70,7 @@ type flow struct {
 	due       atomic.Bool  // is in a flusher
 	inbound   atomic.Int32 // segments with data since data went out
 	answering atomic.Bool
-	owes      atomic.Uint32 // how often an acknowledgement was left to be sent
+	owes      atomic.Uint32 // how often something was left to a tick
 	listed    atomic.Bool   // is in table.owing
 	seen      uint32        // owes at the last tick
 }
@@ -87,7 +87,7 @@ type flowTable struct {
 	buckets [flowBuckets]atomic.Pointer[flow]
 
 	mu    sync.Mutex // guards what follows, and changes of the buckets
-	owing []*flow    // with an acknowledgement to be sent, or with one lately
+	owing []*flow    // with something left to a tick, now or lately
 	timer *time.Timer
 }
 
@@ -187,7 +187,7 @@ func (t *flowTable) receive(p *groPacket, due *flusher) bool {
 	switch {
 	case now && !f.due.Swap(true):
 		due.batch = append(due.batch, f)
-	case later:
+	case later, !taken:
 		t.owe(f)
 	}
 	return taken
@@ -249,7 +249,8 @@ func (u *flusher) run() {
 	}
 }
 
-// owe notes that f has left an acknowledgement to be sent.
+// owe notes that f is to be flushed in a while: for an acknowledgement that was
+// left to be sent, or for a segment that took the stack's way.
 func (t *flowTable) owe(f *flow) {
 	f.owes.Add(1)
 	if f.listed.Swap(true) {
@@ -268,7 +269,7 @@ func (t *flowTable) owe(f *flow) {
 	}
 }
 
-// tick sends the acknowledgements that have waited for a whole tick.
+// tick flushes the flows that have been left alone for a whole tick.
 func (t *flowTable) tick() {
 	t.mu.Lock()
 	due, left := []*flow(nil), t.owing[:0]

@@ -167,12 +167,49 @@ func (s *sender) acknowledged(ack seqnum.Value, echo uint32, now tcpip.Monotonic
 		s.firstRetransmittedSegXmitTime = tcpip.MonotonicTime{}
 		s.resendTimer.disable()
 		s.probeTimer.disable()
+		return
+	case s.Outstanding == 0:
+		s.countOutstanding()
+	}
+	switch {
 	case s.shouldSchedulePTO():
 		s.schedulePTO()
 	default:
 		s.probeTimer.disable()
 		s.resendTimer.enable(s.RTO)
 	}
+}
+
+// mend sets right what the ordinary way can leave wrong after a recovery: it goes
+// on with the pipe of RFC 6675, which is without the segments that are held to be
+// lost, so that Outstanding comes to nothing with segments still under way. The
+// next segment that acknowledges nothing new then stops the probe timer and starts
+// no other, and the connection stands still for ever.
+//
+// +checklocks:s.ep.mu
+func (s *sender) mend() {
+	if s.SndUna == s.SndNxt || s.zeroWindowProbing {
+		return
+	}
+	if s.state == tcpip.Open && !s.FastRecovery.Active {
+		s.countOutstanding()
+	}
+	if !s.resendTimer.enabled() && !s.probeTimer.enabled() {
+		s.resendTimer.enable(s.RTO)
+	}
+}
+
+// countOutstanding sets Outstanding to what is under way in an open connection.
+//
+// +checklocks:s.ep.mu
+func (s *sender) countOutstanding() {
+	n := 0
+	for seg := s.writeList.Front(); seg != nil && seg != s.writeNext; seg = seg.Next() {
+		if !s.ep.SACKPermitted || !s.ep.scoreboard.IsSACKED(seg.sackBlock()) {
+			n += s.pCount(seg, s.MaxPayloadSize)
+		}
+	}
+	s.Outstanding = n
 }
 
 // updateRTOFast is updateRTO in integers, where it comes to the same: with one
@@ -308,12 +345,19 @@ func (s *segment) copyTo(p []byte) int {
 }
 
 // FastFlush sends what FastReceive has left to be sent, as far as no segment has
-// gone out in the meantime that carried it. acked reports that it took a bare
+// gone out in the meantime that carried it. It is to be called some time after
+// FastReceive has declined a segment, too, to see to the timers. acked reports that it took a bare
 // acknowledgement.
 func (e *Endpoint) FastFlush() (acked bool) {
 	e.LockUser()
 	defer e.UnlockUser()
-	if e.EndpointState() != StateEstablished {
+	switch e.EndpointState() {
+	case StateFinWait1, StateCloseWait, StateClosing, StateLastAck:
+		e.snd.mend()
+		return false
+	case StateEstablished:
+		e.snd.mend()
+	default:
 		return false
 	}
 	if e.snd.writeNext != nil {
