@@ -5,7 +5,7 @@
 GO  ?= go
 BIN := bin/kiln
 
-.PHONY: help build setup demo test soak check clean
+.PHONY: help build setup demo test test-kvm soak check clean
 
 help:
 	@sed -n 's/^# make /make /p' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ test: setup build check
 # make soak  50 boots of each of the soak programs, with 1, 2 and 4 CPUs
 soak: setup
 	$(GO) test ./test -run TestSoak -soak 50 -timeout 0 -v
+
+# make test-kvm  boot machines with KVM, on a host that QEMU emulates; five minutes
+test-kvm: setup build
+	KILN_TEST_KVM=1 $(GO) test ./test/kvm -count=1 -timeout 15m -v
 
 # make clean  remove what was built
 clean:

@@ -116,6 +116,11 @@ func handleNMI(f *thread) {
 		fatal("double fault", f.addr())
 	}
 	p := serial.errPort
+	nmiReport.lock()
 	putString(p, "\nkiln: NMI\n")
 	dumpFrame(p, f)
+	nmiReport.unlock()
 }
+
+// nmiReport keeps the CPUs' reports apart: an NMI comes to all of them at once.
+var nmiReport spinLock

@@ -46,18 +46,19 @@ func TestParts(t *testing.T) {
 		{microvm, "host,kvm=off,x2apic=off,tsc-deadline=off", ""},
 		{q35 + ",kernel-irqchip=split", "host", "kvmclock x2APIC TSC deadline"},
 		{microvm + ",kernel-irqchip=split", "host", "kvmclock x2APIC TSC deadline"},
-		{q35 + ",kernel-irqchip=off", "host", "kvmclock"},
 	} {
 		name, _, _ := strings.Cut(c.machine, ",")
 		if _, chip, ok := strings.Cut(c.machine, "kernel-"); ok {
 			name += "," + chip
 		}
 		t.Run(name+"/"+c.cpu, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-			defer cancel()
-			cmd := qemu(ctx, c.machine, c.cpu, "machine")
-			complaints, _ := cmd.CombinedOutput()
-			text, _ := os.ReadFile(console)
+			cmd, complaints, text := attempt(c.machine, c.cpu)
+			if cmd.ProcessState.ExitCode() < 0 {
+				// About once in 25 machines the emulated host loses a timer
+				// interrupt of its own, and stands still with all that it runs.
+				t.Logf("once more, for it was killed: %s", text)
+				cmd, complaints, text = attempt(c.machine, c.cpu)
+			}
 			if !bytes.Contains(text, []byte("cpus 2\nok\n")) {
 				t.Errorf("%v: %s\n%s", cmd.ProcessState, complaints, text)
 			}
@@ -69,6 +70,16 @@ func TestParts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// attempt runs the checks of TestMachine once.
+func attempt(machine, cpu string) (cmd *exec.Cmd, complaints, text []byte) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	cmd = qemu(ctx, machine, cpu, "machine")
+	complaints, _ = cmd.CombinedOutput()
+	text, _ = os.ReadFile(console)
+	return cmd, complaints, text
 }
 
 // TestMonitor: an NMI makes the kernel say where it is and go on, and the power
@@ -88,6 +99,7 @@ func TestMonitor(t *testing.T) {
 	await(t, "ready\n")
 	io.WriteString(monitor, "nmi\n")
 	await(t, "kiln: NMI\n")
+	settle() // both CPUs report
 	io.WriteString(monitor, "system_powerdown\n")
 	await(t, "got terminated\n")
 	if cmd.Wait(); cmd.ProcessState.ExitCode() != 7<<1|1 {
@@ -105,4 +117,15 @@ func await(t *testing.T, text string) {
 		}
 	}
 	t.Errorf("%q does not come, only\n%s", strings.TrimSpace(text), b)
+}
+
+// settle returns when nothing more comes to the console.
+func settle() {
+	for size, last := int64(0), int64(-1); size != last; {
+		last = size
+		time.Sleep(time.Second)
+		if info, err := os.Stat(console); err == nil {
+			size = info.Size()
+		}
+	}
 }
