@@ -5,13 +5,17 @@
 GO  ?= go
 BIN := bin/kiln
 
-.PHONY: help build setup demo test test-kvm soak check clean
+.PHONY: help build release-kernel setup demo test test-kvm soak check clean
 
 help:
 	@sed -n 's/^# make /make /p' $(MAKEFILE_LIST)
 
 build:
 	$(GO) build -o $(BIN) ./cmd/kiln
+
+# make release-kernel  the kernel for Linux programs, for "make build" to put into kiln
+release-kernel:
+	$(GO) run ./cmd/release host/build/prebuilt
 
 # setup installs QEMU and curl where a Debian or Ubuntu machine lacks them.
 setup:

@@ -26,12 +26,16 @@ var lattice = []struct {
 	{"kernel/fs", []string{"abi", "kernel/fs"}},
 	{"kernel/socket", []string{"abi", "kernel/device", "kernel/fs", "kernel/socket"}},
 	{"kernel/net", []string{"abi", "kernel/device", "kernel/fs", "kernel/metal", "kernel/net", "kernel/socket"}},
-	{"kernel/gosys", []string{"abi", "kernel/fs", "kernel/gosys", "kernel/metal", "kernel/socket"}},
+	{"kernel/sys", []string{"abi", "kernel/fs", "kernel/sys", "kernel/metal", "kernel/socket"}},
+	{"kernel/linux/mm", []string{"abi", "kernel/fs", "kernel/linux/mm"}},
 	{"kernel", []string{"abi", "kernel"}},
 	{"host", []string{"", "abi", "host"}},
+	{"cmd/kernel", []string{"abi", "kernel"}},
 	{"cmd/kiln", []string{"abi", "host", "cmd/kiln"}},
+	{"cmd/release", []string{"host"}},
 	{"examples", []string{"examples"}},
 	{"test", []string{"abi", "host", "test"}},
+	{"test/guests/ring3", []string{"kernel/metal"}},
 }
 
 func TestImportLattice(t *testing.T) {
@@ -81,7 +85,7 @@ func under(path, root string) bool {
 }
 
 // Only kernel/metal may hold assembly, linkname and nosplit. Unsafe pointers are
-// for metal and for the one file of gosys that reads a program's arguments.
+// for metal and for the one file of sys that reads a program's arguments.
 func TestMachineCodeStaysInMetal(t *testing.T) {
 	eachFile(t, ".s", func(path string, src []byte) {
 		if !under(filepath.ToSlash(path), "kernel/metal") {

@@ -7,9 +7,9 @@ import (
 	"io/fs"
 )
 
-//go:embed go.mod go.sum abi kernel
+//go:embed go.mod go.sum abi kernel cmd/kernel
 var source embed.FS
 
-// Source returns the module files and the packages abi and kernel, as they
+// Source returns the module files and the packages abi, kernel and cmd/kernel, as they
 // were when the command was built. Tests and their data are among them.
 func Source() fs.FS { return source }

@@ -45,6 +45,8 @@ const (
 
 // Exit statuses that the machine itself produces.
 const (
-	ExitFault = 125 // the kernel failed, or the machine could not be brought up
-	ExitOOM   = 137 // the machine's memory ran out (128 + SIGKILL, as on Linux)
+	ExitFault    = 125 // the kernel failed, or the machine could not be brought up
+	ExitNotRun   = 126 // the Linux program cannot be run, as of a shell's
+	ExitNotFound = 127 // there is no such program
+	ExitOOM      = 137 // the machine's memory ran out (128 + SIGKILL, as on Linux)
 )

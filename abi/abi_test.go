@@ -3,6 +3,7 @@ package abi
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -15,10 +16,12 @@ func sample() *Manifest {
 	return &Manifest{
 		Args:     []string{"/app", "-x", "a=b", ""},
 		Env:      []string{"A=1", "B=x=y", "C=line\nbreak"},
+		Exe:      "/usr/bin/app",
 		Dir:      "/srv",
 		Hostname: "one",
 		TTY:      "80x24",
 		Net:      NetConfig{Off: true, Addresses: []string{"10.0.0.2/24", "fd00::2/64"}, Gateways: []string{"10.0.0.1"}, DNS: []string{"10.0.0.1"}},
+		Trace:    "read,write,summary",
 	}
 }
 
@@ -91,6 +94,53 @@ func TestArchiveRoundTrip(t *testing.T) {
 	}
 }
 
+// The data of large files are at page boundaries, and nothing else changes.
+func TestArchivePageAlign(t *testing.T) {
+	var b bytes.Buffer
+	a := NewArchiveWriter(&b, sample())
+	a.PageAlign = true
+	want := map[string]int{"a": 5000, "small": 100, "some/longer/name": PageSize, "last": 3 * PageSize}
+	for _, name := range []string{"a", "small", "some/longer/name", "last"} {
+		data := bytes.Repeat([]byte(name[:1]), want[name])
+		if err := a.AddFrom(Entry{Name: []byte(name), Mode: 0o100644}, int64(want[name]), bytes.NewReader(append(data, "more"...))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int{}
+	for rest := b.Bytes(); ; {
+		e, r, ok, err := Next(rest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			break
+		}
+		if len(e.Data) >= PageSize {
+			if at := bytes.Index(b.Bytes(), e.Data); at%PageSize != 0 {
+				t.Errorf("%s begins at %#x", e.Name, at)
+			}
+		}
+		if string(e.Name) != ManifestName {
+			got[string(e.Name)] = len(e.Data)
+		}
+		rest = r
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+func TestArchiveOfAFileThatShrank(t *testing.T) {
+	a := NewArchiveWriter(io.Discard, sample())
+	err := a.AddFrom(Entry{Name: []byte("x"), Mode: 0o100644}, 10, bytes.NewReader(make([]byte, 9)))
+	if !errors.Is(err, io.ErrUnexpectedEOF) || a.Close() == nil {
+		t.Errorf("%v", err)
+	}
+}
+
 // The format is cpio's: its own tool reads it.
 func TestArchiveReadByCpio(t *testing.T) {
 	if _, err := exec.LookPath("cpio"); err != nil {
@@ -98,7 +148,15 @@ func TestArchiveReadByCpio(t *testing.T) {
 	}
 	dir := t.TempDir()
 	var b bytes.Buffer
-	writeArchive(t, &b)
+	a := NewArchiveWriter(&b, sample())
+	a.PageAlign = true
+	a.Add(Entry{Name: []byte("etc"), Mode: 0o040755})
+	a.Add(Entry{Name: []byte("big"), Mode: 0o100644, Data: make([]byte, 5000)})
+	a.Add(Entry{Name: []byte("etc/motd"), Mode: 0o100644, Data: []byte("hello\n")})
+	a.Add(Entry{Name: []byte("link"), Mode: 0o120777, Data: []byte("etc/motd")})
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
 	c := exec.Command("cpio", "-id", "--quiet")
 	c.Dir, c.Stdin = dir, &b
 	if out, err := c.CombinedOutput(); err != nil {

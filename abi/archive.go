@@ -6,12 +6,17 @@ package abi
 // NUL-terminated name padded to four bytes, and the data padded to four bytes.
 // It ends with an entry named TRAILER!!!.
 //
+// A name may be followed by more NULs, which its size counts. So the data of a
+// large file can begin at a multiple of PageSize in the archive, and pages of it
+// can be mapped where the archive lies.
+//
 // The first entry is the manifest, named ManifestName. All others are the
 // guest's initial files, with names relative to the root and parents before
 // children. The archive reaches the guest as the first PVH module (an initrd),
 // or inside the kernel image, or both: then the module's entries win.
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"strconv"
@@ -19,6 +24,9 @@ import (
 
 // ManifestName is the name of the archive entry that holds the manifest.
 const ManifestName = ".kiln/manifest"
+
+// PageSize is that of the guest, in bytes.
+const PageSize = 4096
 
 const (
 	headerSize = 110
@@ -64,6 +72,9 @@ func Next(archive []byte) (e Entry, rest []byte, ok bool, err error) {
 		return Entry{}, nil, false, ErrArchive
 	}
 	name := archive[headerSize : nameEnd-1]
+	if i := bytes.IndexByte(name, 0); i >= 0 {
+		name = name[:i]
+	}
 	if string(name) == trailer {
 		return Entry{}, nil, false, nil
 	}
@@ -95,12 +106,18 @@ func hex8(b []byte) (v uint32, ok bool) {
 // ArchiveWriter writes a boot archive. Close writes the trailer; it does not
 // close the underlying writer.
 type ArchiveWriter struct {
+	// PageAlign makes the data of files of a page and more begin at a page of
+	// the archive. It may be set before any Add.
+	PageAlign bool
+
 	w   io.Writer
+	off int64
 	ino uint32
 	err error
 }
 
-// NewArchiveWriter returns a writer whose archive starts with manifest m.
+// NewArchiveWriter returns a writer whose archive starts with manifest m. It
+// writes in small pieces.
 func NewArchiveWriter(w io.Writer, m *Manifest) *ArchiveWriter {
 	a := &ArchiveWriter{w: w}
 	a.Add(Entry{Name: []byte(ManifestName), Mode: 0o100400, Data: m.Encode()})
@@ -109,15 +126,22 @@ func NewArchiveWriter(w io.Writer, m *Manifest) *ArchiveWriter {
 
 // Add appends an entry. The first error sticks and is returned by Close too.
 func (a *ArchiveWriter) Add(e Entry) error {
+	return a.AddFrom(e, int64(len(e.Data)), bytes.NewReader(e.Data))
+}
+
+// AddFrom appends an entry whose data are size bytes that r has, instead of
+// e.Data. What r has beyond them is not read; if it has less, the error is
+// io.ErrUnexpectedEOF.
+func (a *ArchiveWriter) AddFrom(e Entry, size int64, r io.Reader) error {
 	if a.err != nil {
 		return a.err
 	}
-	if uint64(len(e.Data)) > 1<<32-1 {
+	if uint64(size) > 1<<32-1 {
 		a.err = errors.New("abi: " + string(e.Name) + ": files of 4 GiB and more do not fit in a boot archive")
 		return a.err
 	}
 	a.ino++
-	a.entry(e)
+	a.entry(e, size, r)
 	return a.err
 }
 
@@ -125,30 +149,42 @@ func (a *ArchiveWriter) Add(e Entry) error {
 func (a *ArchiveWriter) Close() error {
 	if a.err == nil {
 		a.ino = 0
-		a.entry(Entry{Name: []byte(trailer)})
+		a.entry(Entry{Name: []byte(trailer)}, 0, nil)
 	}
 	return a.err
 }
 
-func (a *ArchiveWriter) entry(e Entry) {
-	var zero [4]byte
-	h := make([]byte, 0, headerSize)
+func (a *ArchiveWriter) entry(e Entry, size int64, r io.Reader) {
+	nameSize := len(e.Name) + 1
+	if a.PageAlign && size >= PageSize && e.Mode&0o170000 == 0o100000 {
+		nameSize += pad(a.off+headerSize+int64(nameSize), PageSize)
+	}
+	h := make([]byte, 0, headerSize+nameSize+3)
 	h = append(h, magic...)
-	for _, v := range []uint32{a.ino, e.Mode, e.UID, e.GID, 1, e.MTime, uint32(len(e.Data)), 0, 0, 0, 0, uint32(len(e.Name) + 1), 0} {
+	for _, v := range []uint32{a.ino, e.Mode, e.UID, e.GID, 1, e.MTime, uint32(size), 0, 0, 0, 0, uint32(nameSize), 0} {
 		s := strconv.FormatUint(1<<32|uint64(v), 16) // a leading 1, then eight digits
 		h = append(h, s[1:]...)
 	}
+	h = append(h, e.Name...)
+	h = append(h, make([]byte, headerSize+nameSize+pad(int64(headerSize+nameSize), 4)-len(h))...)
 	a.write(h)
-	a.write(e.Name)
-	a.write(zero[:1+pad(headerSize+len(e.Name)+1)])
-	a.write(e.Data)
-	a.write(zero[:pad(len(e.Data))])
+	if size > 0 && a.err == nil {
+		var n int64
+		n, a.err = io.Copy(a.w, io.LimitReader(r, size))
+		a.off += n
+		if a.err == nil && n < size {
+			a.err = io.ErrUnexpectedEOF
+		}
+	}
+	a.write(make([]byte, pad(size, 4)))
 }
 
 func (a *ArchiveWriter) write(b []byte) {
-	if a.err == nil {
+	if a.err == nil && len(b) > 0 {
 		_, a.err = a.w.Write(b)
+		a.off += int64(len(b))
 	}
 }
 
-func pad(n int) int { return -n & 3 }
+// pad is how far n is from the next multiple of unit, a power of two.
+func pad(n, unit int64) int { return int(-n & (unit - 1)) }

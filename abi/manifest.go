@@ -8,6 +8,7 @@ package abi
 //	version=1
 //	arg=VALUE        argv, the program's own name first
 //	env=NAME=VALUE   environment
+//	exe=PATH         the Linux program to run, for the kernel that runs those
 //	dir=PATH         working directory, default /
 //	hostname=NAME    default "kiln"
 //	tty=COLSxROWS    the console is a terminal
@@ -15,6 +16,8 @@ package abi
 //	net.gw=ADDR      default gateway, one per family
 //	net.dns=ADDR     name server, may repeat
 //	net.off=1        no network, even if there is a device
+//	strace=WORDS     print the system calls of a Linux program: "all", or the names of
+//	                 some, separated by commas; "summary": a table of them at the end
 
 import (
 	"bytes"
@@ -27,10 +30,12 @@ import (
 type Manifest struct {
 	Args     []string
 	Env      []string
+	Exe      string // empty: the program is linked with the kernel
 	Dir      string
 	Hostname string
 	TTY      string // "COLSxROWS", or empty
 	Net      NetConfig
+	Trace    string // the words of strace=; empty: nothing is traced
 }
 
 // NetConfig is the network part of a manifest. Its strings are checked by the
@@ -77,6 +82,7 @@ func (m *Manifest) Encode() []byte {
 	put("version", strconv.Itoa(Version))
 	all("arg", m.Args)
 	all("env", m.Env)
+	some("exe", m.Exe)
 	some("dir", m.Dir)
 	some("hostname", m.Hostname)
 	some("tty", m.TTY)
@@ -86,12 +92,13 @@ func (m *Manifest) Encode() []byte {
 	all("net.addr", m.Net.Addresses)
 	all("net.gw", m.Net.Gateways)
 	all("net.dns", m.Net.DNS)
+	some("strace", m.Trace)
 	return b.Bytes()
 }
 
 // Validate reports a value that the encoding cannot carry.
 func (m *Manifest) Validate() error {
-	for _, list := range [][]string{m.Args, m.Env, {m.Dir, m.Hostname, m.TTY}, m.Net.Addresses, m.Net.Gateways, m.Net.DNS} {
+	for _, list := range [][]string{m.Args, m.Env, {m.Exe, m.Dir, m.Hostname, m.TTY, m.Trace}, m.Net.Addresses, m.Net.Gateways, m.Net.DNS} {
 		for _, v := range list {
 			if strings.IndexByte(v, 0) >= 0 {
 				return errors.New(strconv.Quote(v) + " contains a NUL byte, which an argument, variable or path cannot have")
@@ -117,6 +124,8 @@ func ParseManifest(b []byte) *Manifest {
 			m.Args = append(m.Args, s)
 		case "env":
 			m.Env = append(m.Env, s)
+		case "exe":
+			m.Exe = s
 		case "dir":
 			m.Dir = s
 		case "hostname":
@@ -131,6 +140,8 @@ func ParseManifest(b []byte) *Manifest {
 			m.Net.Gateways = append(m.Net.Gateways, s)
 		case "net.dns":
 			m.Net.DNS = append(m.Net.DNS, s)
+		case "strace":
+			m.Trace = s
 		}
 	}
 }

@@ -13,9 +13,9 @@ import (
 	"kiln/abi"
 	"kiln/kernel/device"
 	"kiln/kernel/fs"
-	"kiln/kernel/gosys"
 	"kiln/kernel/metal"
 	"kiln/kernel/socket"
+	"kiln/kernel/sys"
 )
 
 // System is a machine that has been brought up.
@@ -25,12 +25,13 @@ type System struct {
 	start    int64 // nanoseconds since 1970
 	fds      *fs.FDTable
 	console  *console
-	calls    *gosys.Calls
+	calls    *sys.Calls
 	exits    []func()
 
 	files sync.Once
 	root  *fs.FileSystem
 	view  *fs.View // nil before Files
+	personality
 }
 
 // Part is a part of the kernel that a program may be linked with or without.
@@ -44,7 +45,7 @@ func Boot(parts ...Part) *System {
 	s := &System{start: time.Now().UnixNano()}
 	s.readManifest() // what to run, and how
 	s.openConsole()  // descriptors 0, 1 and 2
-	s.installCalls() // from here on, system calls are function calls
+	s.installCalls() // from here on, system calls are answered
 	for _, add := range parts {
 		add(s) // files, network, more system calls
 	}
@@ -53,8 +54,8 @@ func Boot(parts ...Part) *System {
 	return s
 }
 
-// Calls is the part that answers more system calls than gosys.Core.
-func Calls(groups ...gosys.Group) Part {
+// Calls is the part that answers more system calls than sys.Core.
+func Calls(groups ...sys.Group) Part {
 	return func(s *System) { s.calls.Add(groups...) }
 }
 
@@ -87,16 +88,8 @@ const damaged = "the boot archive is damaged; build the image again"
 
 func (s *System) openConsole() {
 	s.console = newConsole(s.manifest.TTY)
-	s.fds = fs.NewFDTable(machine{})
+	s.fds = fs.NewFDTable(s.numbers())
 	s.console.open(s.fds)
-}
-
-func (s *System) installCalls() {
-	s.calls = gosys.New(gosys.Config{
-		Machine: machine{s.console}, OnStack: metal.OnStack, FDs: s.fds,
-		Hostname: s.manifest.Hostname, Start: s.start, Kept: metal.Kept(),
-	})
-	metal.SetSyscallHook(s.calls.Hook)
 }
 
 // complain tells of a problem that does not stop the machine.
@@ -114,7 +107,7 @@ func (s *System) fail(what string) {
 
 // exit runs when the program has ended.
 func (s *System) exit() {
-	s.calls.WriteKept()
+	s.writeKept()
 	for _, f := range s.exits {
 		f()
 	}

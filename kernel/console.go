@@ -84,24 +84,24 @@ var cooked = syscall.Termios{
 	Lflag: syscall.ISIG | syscall.ICANON | syscall.ECHO | syscall.ECHOE | syscall.ECHOK | syscall.IEXTEN,
 }
 
-// IsTerminal implements gosys.Terminal.
+// IsTerminal implements sys.Terminal.
 func (s *stream) IsTerminal() bool { return s.tty != "" }
 
-// Attr implements gosys.Terminal.
+// Attr implements sys.Terminal.
 func (s *stream) Attr() syscall.Termios {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	return s.attr
 }
 
-// SetAttr implements gosys.Terminal.
+// SetAttr implements sys.Terminal.
 func (s *stream) SetAttr(a syscall.Termios) {
 	s.lock.Lock()
 	s.attr = a
 	s.lock.Unlock()
 }
 
-// Size implements gosys.Terminal.
+// Size implements sys.Terminal.
 func (s *stream) Size() (cols, rows uint16) {
 	n := &cols
 	for _, c := range []byte(s.tty) {

@@ -7,8 +7,8 @@ import (
 	"kiln/kernel/fs"
 	"kiln/kernel/fs/devfs"
 	"kiln/kernel/fs/procfs"
-	"kiln/kernel/gosys"
 	"kiln/kernel/metal"
+	"kiln/kernel/sys"
 )
 
 // Files is the part for programs that open files: the tree of files and the
@@ -55,10 +55,11 @@ func (s *System) makeRoot() {
 func (s *System) mountSystem() {
 	info := &procfs.Info{
 		View: s.view, FDs: s.fds, PID: int(metal.Syscall(syscall.SYS_GETPID, 0, 0, 0, 0, 0, 0)),
-		Args: s.manifest.Args, Env: s.manifest.Env, Hostname: s.calls.Hostname, Release: gosys.Release, Version: gosys.Version,
+		Args: s.manifest.Args, Env: s.manifest.Env, Hostname: s.calls.Hostname, Release: sys.Release, Version: sys.Version,
 		CPUs: metal.CPUs(), Memory: metal.Memory,
 		CPUTime: s.calls.CPUTime, Limit: s.calls.Limit, Start: s.start, Random: s.calls.Random,
 	}
+	s.describe(info)
 	s.mount("dev", devfs.New(s.console.device(), s.calls.Random))
 	s.mount("proc", procfs.New(info))
 	s.mount("sys", procfs.NewSys(info))

@@ -5,7 +5,7 @@ import (
 	"kiln/kernel/metal"
 )
 
-// machine is metal as kernel/gosys and kernel/fs want it.
+// machine is metal as kernel/sys and kernel/fs want it.
 type machine struct{ console *console }
 
 func (machine) Syscall(trap, a1, a2, a3, a4, a5, a6 uintptr) uintptr {

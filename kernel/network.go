@@ -2,9 +2,9 @@ package kernel
 
 import (
 	"kiln/kernel/device"
-	"kiln/kernel/gosys"
 	"kiln/kernel/metal"
 	"kiln/kernel/socket"
+	"kiln/kernel/sys"
 )
 
 const resolvConf = "etc/resolv.conf"
@@ -37,7 +37,7 @@ func (s *System) startNetwork(start socket.Starter, devices func() ([]device.Net
 	}
 	s.exits = append(s.exits, network.Drain)
 	s.calls.SetSockets(network)
-	s.calls.Add(gosys.SocketCalls)
+	s.calls.Add(sys.SocketCalls)
 	metal.Trace("network started")
 }
 

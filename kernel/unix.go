@@ -1,8 +1,8 @@
 package kernel
 
 import (
-	"kiln/kernel/gosys"
 	"kiln/kernel/socket"
+	"kiln/kernel/sys"
 )
 
 // UnixSockets is the part for programs that make sockets by themselves and have
@@ -10,5 +10,5 @@ import (
 func UnixSockets(s *System) {
 	Files(s) // names of sockets
 	s.calls.SetSockets(socket.NewUnixOnly(s.view))
-	s.calls.Add(gosys.SocketCalls)
+	s.calls.Add(sys.SocketCalls)
 }

@@ -36,6 +36,7 @@ type app struct {
 	// program's name; testBuilder builds a package's test kernel.
 	kernelBuilder func(ctx context.Context, target string, flags *buildFlags) (*os.File, string, error)
 	testBuilder   func(ctx context.Context, p gotest.Package, flags *buildFlags) (*os.File, error)
+	elfKernel     func(ctx context.Context) (*os.File, error) // the kernel for Linux programs
 }
 
 func newApp() *app {
@@ -43,7 +44,7 @@ func newApp() *app {
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
 		vmms: map[string]vm.Launcher{"qemu": &qemu.Launcher{Binary: os.Getenv("KILN_QEMU")}},
 	}
-	a.kernelBuilder, a.testBuilder = a.buildRun, a.buildTest
+	a.kernelBuilder, a.testBuilder, a.elfKernel = a.buildRun, a.buildTest, a.openELFKernel
 	return a
 }
 
@@ -81,11 +82,13 @@ func (a *app) root() *cobra.Command {
 		Use:   "kiln",
 		Short: "Build programs as unikernels and run them",
 		Long: `Kiln turns a program into a virtual machine that is nothing but that program:
-a Go package and the library OS are linked into one bootable image.
+a Go package is linked with the library OS into one bootable image; a program for
+Linux runs on the same library OS as it is.
 
 Start with "kiln doctor" to see whether this computer has what it takes, then
-"kiln run" a Go package.`,
+"kiln run" a Go package or a program.`,
 		Example: `  kiln run ./examples/hello
+  kiln run /bin/ls -- -l /
   kiln run -p 8080:8080 ./examples/webserver
   kiln build ./examples/webserver -o webserver.kiln
   kiln test bufio`,

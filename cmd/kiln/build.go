@@ -15,6 +15,8 @@ import (
 
 type buildCommandFlags struct {
 	program programFlags
+	tree    treeFlags
+	trace   traceFlags
 	build   buildFlags
 	output  string
 	report  bool
@@ -23,13 +25,16 @@ type buildCommandFlags struct {
 func (a *app) buildCommand() *cobra.Command {
 	var f buildCommandFlags
 	cmd := &cobra.Command{
-		Use:   "build [flags] PACKAGE -o FILE [-- ARGUMENTS]",
-		Short: "Build a Go package into a bootable kernel",
-		Long: `Build links a Go package and the library OS into one ELF file. "kiln run" runs it,
-and so does any monitor that boots kernels by PVH, such as "qemu -kernel".
+		Use:   "build [flags] PACKAGE|PROGRAM -o FILE [-- ARGUMENTS]",
+		Short: "Build a Go package or a Linux program into a bootable kernel",
+		Long: `Build links a Go package and the library OS into one ELF file, or joins a Linux
+program, the files that it needs and the kernel that runs it. "kiln run" runs the
+file, and so does any monitor that boots kernels by PVH, such as "qemu -kernel".
 
 Arguments, variables and files given here become part of the kernel.`,
 		Example: `  kiln build ./examples/webserver -o webserver.kiln
+  kiln build ./server -o server.kiln -- -port 80
+  kiln build deb:redis-server -o redis.kiln
   kiln build --report ./cmd/server -o server.kiln
   kiln build --ldflags "-s -w" -v ./site:/var/www -e PORT=80 . -o site.kiln -- -quiet`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -51,6 +56,8 @@ Arguments, variables and files given here become part of the kernel.`,
 	flags.BoolVar(&f.report, "report", false, "list what went into the kernel, and its size")
 	f.build.register(flags)
 	f.program.register(flags, "v")
+	f.tree.register(flags)
+	f.trace.register(flags)
 	flags.StringVarP(&f.program.dir, "workdir", "w", "", "the program's working directory")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "print nothing of Kiln's own but errors")
 	return cmd
@@ -61,8 +68,17 @@ func (a *app) buildFile(ctx context.Context, f *buildCommandFlags, target string
 	if output == "" {
 		return usagef("say where the kernel goes, such as %q", "kiln build "+target+" -o program.kiln")
 	}
+	linux, err := isLinux(target, &f.tree)
+	if err != nil {
+		return err
+	}
+	if linux {
+		return a.buildLinux(ctx, f, target, args)
+	}
+	if f.trace.words() != "" {
+		return f.trace.check(&kernel{}, target)
+	}
 	o := a.options(&f.build, target, output)
-	var err error
 	if o.Archive, err = f.archive(target, args); err != nil {
 		return err
 	}

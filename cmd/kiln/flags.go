@@ -21,6 +21,8 @@ const (
 	minMemory = 1 << 20
 )
 
+const defaultMemory = 256 << 20 // bytes; more if there are many files
+
 // machineFlags describe the machine.
 type machineFlags struct {
 	memory  memoryValue
@@ -28,16 +30,20 @@ type machineFlags struct {
 	vmm     string
 	accel   string
 	machine string
+	flags   *pflag.FlagSet
 }
 
 func (f *machineFlags) register(flags *pflag.FlagSet) {
-	f.memory = 256 << 20
+	f.memory, f.flags = defaultMemory, flags
 	flags.VarP(&f.memory, "memory", "m", "memory: MiB, or a number with K, M or G")
 	flags.IntVarP(&f.cpus, "cpus", "c", 1, "number of CPUs")
 	flags.StringVar(&f.vmm, "vmm", "qemu", "virtual machine monitor: qemu")
 	flags.StringVar(&f.accel, "accel", string(vm.AccelAuto), "accelerator: auto, kvm, hvf or tcg")
 	flags.StringVar(&f.machine, "machine", "", "machine type: microvm, q35 or pc (default microvm)")
 }
+
+// memoryGiven says whether the user has said how much memory there is.
+func (f *machineFlags) memoryGiven() bool { return f.flags.Changed("memory") }
 
 // apply puts the flags into spec.
 func (f *machineFlags) apply(spec *vm.Spec) error {

@@ -20,6 +20,8 @@ type runFlags struct {
 	machine machineFlags
 	network networkFlags
 	program programFlags
+	tree    treeFlags
+	trace   traceFlags
 	build   buildFlags
 	name    string
 	rm      bool
@@ -29,10 +31,16 @@ type runFlags struct {
 func (a *app) runCommand() *cobra.Command {
 	var f runFlags
 	cmd := &cobra.Command{
-		Use:   "run [flags] PACKAGE|KERNEL [-- ARGUMENTS]",
-		Short: "Build a Go package and run it in a virtual machine",
-		Long: `Run builds a Go package as a unikernel, or takes a kernel that "kiln build" made,
-and runs it in a virtual machine.
+		Use:   "run [flags] PACKAGE|PROGRAM|KERNEL [-- ARGUMENTS]",
+		Short: "Run a Go package or a Linux program in a virtual machine",
+		Long: `Run builds a Go package as a unikernel, or brings a Linux program (an ELF file
+for x86-64, or a script) and the files that it needs into a machine, or takes a
+kernel that "kiln build" made, and runs it.
+
+A Linux program finds its libraries and the interpreter's own files; whatever
+else it is to see is given with --file. With --root its file tree is a directory,
+with --deb that of a Debian package: deb:PACKAGE runs the program that the
+package is named after.
 
 The program's output is Kiln's output, and its exit status is Kiln's. Ctrl-C
 shuts the machine down (the program gets SIGTERM); a second one kills it. The
@@ -44,6 +52,11 @@ command line is wrong, 137 that the machine was killed.`,
   kiln run -p 8080:8080 ./examples/webserver
   kiln run -p 127.0.0.1:0:80 -p 53:53/udp -m 512M -c 2 ./cmd/server -- -verbose
   kiln run -e LEVEL=debug --env-file .env -v ./site:/var/www ./cmd/server
+  kiln run ./server -- -port 80
+  kiln run -v ./app.py:/app.py /usr/bin/python3 -- /app.py
+  kiln run --root ./rootfs /usr/bin/python3
+  kiln run -p 8080:80 deb:nginx -- -g "daemon off;"
+  kiln run --strace=openat,read /bin/ls -- /etc
   kiln run --dry-run server.kiln`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			_, _, err := splitTarget(cmd, args)
@@ -63,6 +76,8 @@ command line is wrong, 137 that the machine was killed.`,
 	f.network.register(flags)
 	f.machine.register(flags)
 	f.program.register(flags, "v")
+	f.tree.register(flags)
+	f.trace.register(flags)
 	f.build.register(flags)
 	flags.StringVarP(&f.program.dir, "workdir", "w", "", "the program's working directory")
 	flags.StringVar(&f.name, "name", "", "the machine's name, its host name too (default: the program's)")
@@ -81,7 +96,7 @@ func splitTarget(cmd *cobra.Command, args []string) (target string, rest []strin
 	}
 	switch {
 	case before == 0:
-		return "", nil, usagef("name a Go package or a kernel, such as %q", cmd.CommandPath()+" .")
+		return "", nil, usagef("name a Go package, a Linux program or a kernel, such as %q", cmd.CommandPath()+" .")
 	case before > 1:
 		return "", nil, usagef("%q is one too many: arguments for the program come after --, as in %q", args[1], cmd.CommandPath()+" "+args[0]+" -- "+args[1])
 	}
@@ -100,10 +115,16 @@ func (a *app) run(ctx context.Context, f *runFlags, target string, args []string
 	if err != nil {
 		return err
 	}
+	linux, err := isLinux(target, &f.tree)
+	if err != nil {
+		return err
+	}
 	manifest := &abi.Manifest{}
 	set := &files.Set{}
-	if err := f.program.apply(manifest, set); err != nil {
-		return err
+	if !linux {
+		if err := f.program.apply(manifest, set); err != nil {
+			return err
+		}
 	}
 	signals := catchSignals()
 	defer signals.stop()
@@ -111,17 +132,39 @@ func (a *app) run(ctx context.Context, f *runFlags, target string, args []string
 	defer cancel(nil)
 	prepare(ctx, cancel, launcher)
 
-	k, err := a.kernel(ctx, target, &f.build)
+	var k *kernel
+	if linux {
+		var p *linuxProgram
+		if p, manifest, err = a.openLinux(ctx, target, &f.tree, &f.program, args); err != nil {
+			return err
+		}
+		set, args = p.set, nil // args are in its manifest
+		k = &kernel{name: p.name, manifest: p.manifest}
+		k.file, err = a.elfKernel(ctx)
+	} else {
+		k, err = a.kernel(ctx, target, &f.build)
+	}
 	if err != nil {
 		return err
 	}
 	defer k.file.Close()
+	if err := f.trace.check(k, target); err != nil {
+		return err
+	}
 	spec.Kernel, spec.Name = k.file, k.name
 	if f.name != "" {
 		spec.Name = f.name
 	}
 	a.describe(manifest, k, spec.Name, args)
+	if words := f.trace.words(); words != "" {
+		manifest.Trace = words
+	}
 	write := func(w io.Writer) error { return set.Write(w, manifest) }
+	if !f.machine.memoryGiven() {
+		if spec.Memory, err = a.memoryFor(k, set); err != nil {
+			return err
+		}
+	}
 	if f.dryRun {
 		return a.dryRun(ctx, launcher, spec, write)
 	}
@@ -132,6 +175,16 @@ func (a *app) run(ctx context.Context, f *runFlags, target string, args []string
 	defer archive.Close()
 	spec.Archive = archive
 	return a.drive(ctx, signals, launcher, spec)
+}
+
+// memoryFor is the memory for a machine with k and files, in bytes, where the
+// user has not said how much.
+func (a *app) memoryFor(k *kernel, set *files.Set) (int64, error) {
+	info, err := k.file.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return max(defaultMemory, roomFor(info.Size()+set.Size())), nil
 }
 
 // standardEnv is what every program finds in its environment.
@@ -167,7 +220,7 @@ func (a *app) describe(m *abi.Manifest, k *kernel, name string, args []string) {
 		m.Dir = own.Dir
 	}
 	m.Hostname = hostName(name)
-	m.Net = own.Net
+	m.Exe, m.Trace, m.Net = own.Exe, own.Trace, own.Net
 	if cols, rows, ok := a.terminal(); ok {
 		m.TTY = fmt.Sprintf("%dx%d", cols, rows)
 		m.Env = mergeEnv([]string{"TERM=" + os.Getenv("TERM")}, m.Env)

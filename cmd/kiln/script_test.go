@@ -1,6 +1,7 @@
 package main
 
 import (
+	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"kiln/host/elf/elftest"
 )
 
 func TestMain(m *testing.M) {
@@ -27,6 +30,17 @@ func TestScript(t *testing.T) {
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
+			static := elftest.File{Type: elf.ET_EXEC, Extra: "end"}.Bytes()
+			for name, data := range map[string][]byte{
+				"static": static, "cut": static[:len(static)-1],
+				"arm":     elftest.File{Type: elf.ET_EXEC, Machine: elf.EM_AARCH64}.Bytes(),
+				"library": elftest.File{Type: elf.ET_DYN}.Bytes(),
+				"needs":   elftest.File{Type: elf.ET_EXEC, Interp: "/nowhere/ld.so"}.Bytes(),
+			} {
+				if err := os.WriteFile(filepath.Join(env.WorkDir, name), data, 0o777); err != nil {
+					return err
+				}
+			}
 			return os.WriteFile(filepath.Join(env.WorkDir, "empty.kiln"), emptyKernel(), 0o666)
 		},
 	})
@@ -58,6 +72,8 @@ func emptyKernel() []byte {
 	binary.LittleEndian.PutUint16(k[16:], 2)  // an executable
 	binary.LittleEndian.PutUint16(k[18:], 62) // for x86-64
 	binary.LittleEndian.PutUint32(k[20:], 1)
+	binary.LittleEndian.PutUint64(k[32:], 64) // program headers, of which there are none
+	binary.LittleEndian.PutUint16(k[54:], 56)
 	copy(k[0xe00:], "KILNIMG1")
 	return k
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -30,9 +31,21 @@ func (a *app) kernel(ctx context.Context, target string, flags *buildFlags) (*ke
 	defer done()
 	f, name, err := a.kernelBuilder(ctx, target, flags)
 	if err != nil {
-		return nil, interrupted(ctx, err)
+		return nil, withHint(interrupted(ctx, err), target)
 	}
 	return &kernel{file: f, name: name}, nil
+}
+
+// withHint adds to the failure to build a package that there is a program of that
+// name.
+func withHint(err error, target string) error {
+	if strings.ContainsAny(target, "/.") {
+		return err
+	}
+	if program, lookErr := exec.LookPath(target); lookErr == nil {
+		return fmt.Errorf("%w; to run the program of that name: kiln run %s", err, program)
+	}
+	return err
 }
 
 // interrupted returns why the context has ended, in place of what that led to.
@@ -50,7 +63,7 @@ func openKernel(target string) (*kernel, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if looksLikePath(target) {
-			return nil, fmt.Errorf("%s: no such package directory or kernel", target)
+			return nil, fmt.Errorf("%s: no such package directory, program or kernel", target)
 		}
 		return nil, nil
 	case err != nil:
@@ -66,7 +79,7 @@ func openKernel(target string) (*kernel, error) {
 	if err != nil {
 		f.Close()
 		if errors.Is(err, vm.ErrNotKernel) {
-			return nil, fmt.Errorf("%s is neither a Go package nor a kernel made by \"kiln build\"", target)
+			return nil, fmt.Errorf("%s is neither a Go package, nor a Linux program, nor a kernel made by \"kiln build\"", target)
 		}
 		return nil, fmt.Errorf("%s: %w", target, err)
 	}

@@ -31,7 +31,7 @@ func use(dir string) bool {
 
 // prune removes what has not been used for long.
 func prune(cache string) {
-	for _, kind := range []string{"source", "kernel", "third_party", "goroot", "generated"} {
+	for _, kind := range []string{"source", "kernel", "third_party", "goroot", "generated", elfKernelCache} {
 		removeOld(filepath.Join(cache, kind), keepUnused)
 	}
 }

@@ -142,9 +142,12 @@ func (g *program) dependsOn(path string) bool {
 }
 
 // usesSyscalls says whether the program makes system calls of its own, by
-// package syscall or golang.org/x/sys, which imports it.
+// package syscall or golang.org/x/sys, which imports it. A test program may import
+// packages of the kernel, which do not.
 func (g *program) usesSyscalls() bool {
-	return slices.ContainsFunc(g.deps, func(p *goPackage) bool { return !p.Standard && slices.Contains(p.Imports, "syscall") })
+	return slices.ContainsFunc(g.deps, func(p *goPackage) bool {
+		return !p.Standard && !isKernel(p.path()) && slices.Contains(p.Imports, "syscall")
+	})
 }
 
 // importGraph has the imports of each package by import path. Variants for a

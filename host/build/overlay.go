@@ -10,8 +10,8 @@ package build
 //
 // DIR is the program's main package, or testing/internal/testdeps for a test.
 //
-// Where the program's module is Kiln's own, the module's abi and kernel are
-// hidden: the go command would find these packages twice.
+// Where the program's module is Kiln's own, the module's abi, kernel and
+// cmd/kernel are hidden: the go command would find these packages twice.
 
 import (
 	"bytes"
@@ -108,8 +108,8 @@ func startSource(p parts) []byte {
 		args = append(args, "kernel.UnixSockets")
 	}
 	if p.calls {
-		imports = append(imports, "kiln/kernel/gosys")
-		args = append(args, "kernel.Calls(gosys.More)")
+		imports = append(imports, "kiln/kernel/sys")
+		args = append(args, "kernel.Calls(sys.More, sys.Mapping)")
 	}
 	var b bytes.Buffer
 	b.WriteString(generatedHeader + "package start\n\nimport (\n")
@@ -149,6 +149,7 @@ func (o *overlay) hideOwn(ctx context.Context, t *toolchain) error {
 		}
 		o.replace[filepath.Join(dir, "abi")] = ""
 		o.replace[filepath.Join(dir, "kernel")] = ""
+		o.replace[filepath.Join(dir, "cmd", "kernel")] = ""
 	}
 	return nil
 }

@@ -81,7 +81,7 @@ func TestStartSource(t *testing.T) {
 	if _, err := parser.ParseFile(token.NewFileSet(), "start.go", got, 0); err != nil {
 		t.Fatal(err)
 	}
-	if want := "kernel.Boot(kernel.Files, kernel.Network(net.Start, devices.Open), kernel.Calls(gosys.More))"; !strings.Contains(got, want) {
+	if want := "kernel.Boot(kernel.Files, kernel.Network(net.Start, devices.Open), kernel.Calls(sys.More, sys.Mapping))"; !strings.Contains(got, want) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

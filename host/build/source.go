@@ -7,9 +7,9 @@ package build
 //
 // The sources are unpacked into the user's cache directory:
 //
-//	third_party/HASH/PATH/             packages of other modules, rewritten
-//	kernel/HASH-go1.N/{abi,kernel}/    the kernel's packages, rewritten
-//	kernel/HASH-go1.N/third_party      link to the packages that they import
+//	third_party/HASH/PATH/               packages of other modules, rewritten
+//	kernel/HASH-go1.N/{abi,kernel,cmd}/  the kernel's packages, rewritten
+//	kernel/HASH-go1.N/third_party        link to the packages that they import
 //
 // Directories appear by rename, complete, and never change: their names are
 // hashes of what they are made from. If they are there, nothing is written and

@@ -307,3 +307,13 @@ func pointerTable() string {
 	b.WriteString(`"`)
 	return b.String()
 }
+
+// IsSystemCall says whether Linux has a system call of that name.
+func IsSystemCall(name string) bool {
+	for _, c := range calls {
+		if c.name == name {
+			return true
+		}
+	}
+	return false
+}

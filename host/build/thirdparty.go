@@ -61,14 +61,14 @@ func (p *thirdPackage) files() []string {
 	return slices.DeleteFunc(files, func(name string) bool { return strings.HasSuffix(name, "_state_autogen.go") })
 }
 
-// listThirdParty lists the packages of other modules that abi and kernel of
-// the module in dir depend on, in the order of their paths.
+// listThirdParty lists the packages of other modules that the packages of the
+// module in dir depend on, in the order of their paths.
 func listThirdParty(ctx context.Context, t *toolchain, dir string, progress io.Writer) ([]*thirdPackage, error) {
 	in := *t
 	in.dir = dir
 	in.env = append(slices.Clip(t.env), "GOFLAGS=", "GOWORK=off", "PWD="+dir)
-	out, err := in.run(ctx, progress, "list", "-e", "-deps", "-tags="+Tag,
-		"-json=ImportPath,Dir,GoFiles,SFiles,HFiles,EmbedFiles,Standard,Module,Error", "./abi/...", "./kernel/...")
+	out, err := in.run(ctx, progress, "list", "-e", "-deps", "-tags="+Tag+","+LinuxTag,
+		"-json=ImportPath,Dir,GoFiles,SFiles,HFiles,EmbedFiles,Standard,Module,Error", "./...")
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func listThirdParty(ctx context.Context, t *toolchain, dir string, progress io.W
 		} else if err != nil {
 			return nil, fmt.Errorf("go list: %w", err)
 		}
-		if p.Standard || p.Module != nil && p.Module.Main {
+		if p.Standard || p.Module != nil && p.Module.Main || isKernel(p.ImportPath) {
 			continue // errors of the kernel's own packages are for the compiler to tell
 		}
 		if p.Error != nil {
@@ -113,6 +113,7 @@ func thirdPartyHash(source fs.FS, pkgs []*thirdPackage, release int) string {
 // module. A build constraint keeps them out of the kernel's own packages.
 var additions = []struct{ file, pkg string }{
 	{"kernel/net/tcpfast/fastpath.go", "gvisor.dev/gvisor/pkg/tcpip/transport/tcp"},
+	{"kernel/net/udpfast/fastpath.go", "gvisor.dev/gvisor/pkg/tcpip/transport/udp"},
 }
 
 // copyAdditions puts the additions into their packages' copies in dir.

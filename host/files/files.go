@@ -3,6 +3,7 @@
 package files
 
 import (
+	"bufio"
 	"cmp"
 	"errors"
 	"fmt"
@@ -21,6 +22,13 @@ import (
 // Set is a tree of files for a guest. The zero value is empty. A path that is
 // added twice keeps what came last.
 type Set struct {
+	// Root, if it is not empty, is the host's directory that stands for the
+	// guest's "/" (root.go). It is set before anything is added.
+	Root string
+
+	// PageAlign makes the data of larger files begin at a page of the archive.
+	PageAlign bool
+
 	nodes map[string]node // by absolute guest path
 }
 
@@ -30,6 +38,7 @@ type node struct {
 	mtime int64
 	link  string // target of a symbolic link
 	data  []byte // a file's contents, if host is empty
+	size  int64  // of a file of the host, in bytes
 }
 
 // st_mode of Linux (inode(7)).
@@ -37,6 +46,7 @@ const (
 	modeDir  = 0o040000
 	modeFile = 0o100000
 	modeLink = 0o120000
+	modeType = 0o170000
 )
 
 // ParseMapping splits "HOST:GUEST" and checks that the guest's path is
@@ -101,18 +111,44 @@ func (s *Set) AddIf(host, guest string, keep func(below string, d fs.DirEntry) b
 
 // AddDir adds an empty directory, if nothing of that name is there yet.
 func (s *Set) AddDir(guest string) {
-	if guest = path.Clean(guest); s.nodes[guest].mode == 0 {
+	if guest = s.place(path.Clean(guest)); s.nodes[guest].mode == 0 {
 		s.enter(guest, node{mode: modeDir | 0o755})
 	}
 }
 
 // AddProgram adds an executable file with the given contents.
 func (s *Set) AddProgram(guest string, data []byte) {
-	s.enter(path.Clean(guest), node{mode: modeFile | 0o755, data: data})
+	s.enter(s.place(path.Clean(guest)), node{mode: modeFile | 0o755, data: data})
+}
+
+// AddFile adds a file with the given contents, if nothing of that name is there
+// yet.
+func (s *Set) AddFile(guest string, data []byte) {
+	if guest = s.place(path.Clean(guest)); s.nodes[guest].mode == 0 {
+		s.enter(guest, node{mode: modeFile | 0o644, data: data})
+	}
 }
 
 // put records one file of the host.
 func (s *Set) put(host, guest string, info fs.FileInfo) error {
+	n, err := nodeOf(host, info)
+	if err != nil || n.mode == 0 {
+		return err
+	}
+	if info.IsDir() {
+		guest = path.Dir(s.place(guest + "/_")) // a link to a directory is one
+	} else {
+		guest = s.place(guest)
+	}
+	if guest != "/" {
+		s.enter(guest, n)
+	}
+	return nil
+}
+
+// nodeOf describes one file of the host. Its mode is 0 for what a guest does
+// not get: sockets, pipes and devices.
+func nodeOf(host string, info fs.FileInfo) (node, error) {
 	n := node{host: host, mode: uint32(info.Mode().Perm()), mtime: info.ModTime().Unix()}
 	for bit, set := range map[fs.FileMode]uint32{fs.ModeSetuid: 0o4000, fs.ModeSetgid: 0o2000, fs.ModeSticky: 0o1000} {
 		if info.Mode()&bit != 0 {
@@ -124,17 +160,17 @@ func (s *Set) put(host, guest string, info fs.FileInfo) error {
 		n.mode |= modeDir
 	case info.Mode().IsRegular():
 		n.mode |= modeFile
+		n.size = info.Size()
 	case info.Mode()&fs.ModeSymlink != 0:
 		target, err := os.Readlink(host)
 		if err != nil {
-			return err
+			return node{}, err
 		}
 		n.mode, n.link = modeLink|0o777, target
 	default:
-		return nil
+		return node{}, nil
 	}
-	s.enter(guest, n)
-	return nil
+	return n, nil
 }
 
 // enter enters a node, and the directories above it.
@@ -144,11 +180,23 @@ func (s *Set) enter(guest string, n node) {
 	}
 	s.nodes[guest] = n
 	for dir := path.Dir(guest); dir != "/"; dir = path.Dir(dir) {
-		if above, ok := s.nodes[dir]; ok && above.mode&modeDir != 0 {
+		if above, ok := s.nodes[dir]; ok && above.mode&modeType == modeDir {
 			break
 		}
-		s.nodes[dir] = node{mode: modeDir | 0o755, mtime: n.mtime}
+		s.nodes[dir] = s.implied(dir, n.mtime)
 	}
+}
+
+// implied is a directory that is there because of what is in it.
+func (s *Set) implied(dir string, mtime int64) node {
+	if s.Root != "" {
+		if info, err := os.Lstat(s.onHost(dir)); err == nil && info.IsDir() {
+			if n, err := nodeOf(s.onHost(dir), info); err == nil {
+				return n
+			}
+		}
+	}
+	return node{mode: modeDir | 0o755, mtime: mtime}
 }
 
 // Write writes a boot archive of manifest m and the files. All of them belong
@@ -157,33 +205,44 @@ func (s *Set) Write(w io.Writer, m *abi.Manifest) error {
 	if err := m.Validate(); err != nil {
 		return err
 	}
-	a := abi.NewArchiveWriter(w, m)
-	paths := slices.SortedFunc(maps.Keys(s.nodes), compareTree)
-	for _, p := range paths {
+	b := bufio.NewWriterSize(w, 256<<10)
+	a := abi.NewArchiveWriter(b, m)
+	a.PageAlign = s.PageAlign
+	for _, p := range slices.SortedFunc(maps.Keys(s.nodes), compareTree) {
 		if p == "/" {
 			continue
 		}
-		n := s.nodes[p]
-		e := abi.Entry{Name: []byte(p[1:]), Mode: n.mode, MTime: uint32(n.mtime), Data: []byte(n.link)}
-		if n.mode&^0o7777 == modeFile {
-			data, err := n.contents()
-			if err != nil {
-				return err
-			}
-			e.Data = data
-		}
-		if err := a.Add(e); err != nil {
+		if err := s.nodes[p].write(a, p[1:]); err != nil {
 			return err
 		}
 	}
-	return a.Close()
+	return errors.Join(a.Close(), b.Flush())
 }
 
-func (n node) contents() ([]byte, error) {
-	if n.host == "" {
-		return n.data, nil
+// write appends n to an archive.
+func (n node) write(a *abi.ArchiveWriter, name string) error {
+	e := abi.Entry{Name: []byte(name), Mode: n.mode, MTime: uint32(n.mtime), Data: []byte(n.link)}
+	if n.mode&modeType != modeFile || n.host == "" {
+		if n.data != nil {
+			e.Data = n.data
+		}
+		return a.Add(e)
 	}
-	return os.ReadFile(n.host)
+	f, err := os.Open(n.host)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if err := a.AddFrom(e, info.Size(), f); errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%s has changed while it was read", n.host)
+	} else if err != nil {
+		return err
+	}
+	return nil
 }
 
 // compareTree orders paths so that a directory comes right before what is in

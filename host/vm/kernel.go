@@ -51,18 +51,29 @@ func EmbeddedManifest(f io.ReaderAt) (*abi.Manifest, error) {
 		if p.Type != elf.PT_LOAD || p.Paddr != address || p.Filesz < size {
 			continue
 		}
-		// Reading is safe from a false size: it stops at the file's end.
-		archive, err := io.ReadAll(io.LimitReader(p.Open(), int64(size)))
+		return firstManifest(p.Open(), int64(size))
+	}
+	return nil, errors.New("the kernel's embedded boot archive is missing: build it again")
+}
+
+// firstManifest reads the manifest, which is the first entry of an archive of
+// size bytes. The rest is large, and read only if the manifest is, too. Reading
+// is safe from a false size: it stops at the file's end.
+func firstManifest(r io.ReadSeeker, size int64) (*abi.Manifest, error) {
+	for _, n := range []int64{1 << 20, size} {
+		if _, err := r.Seek(0, io.SeekStart); err != nil {
+			return nil, fmt.Errorf("embedded boot archive: %w", err)
+		}
+		archive, err := io.ReadAll(io.LimitReader(r, min(n, size)))
 		if err != nil {
 			return nil, fmt.Errorf("embedded boot archive: %w", err)
 		}
 		e, _, ok, err := abi.Next(archive)
-		if err != nil || !ok || string(e.Name) != abi.ManifestName {
-			return nil, errors.New("the kernel's embedded boot archive has no manifest: build it again")
+		if err == nil && ok && string(e.Name) == abi.ManifestName {
+			return abi.ParseManifest(e.Data), nil
 		}
-		return abi.ParseManifest(e.Data), nil
 	}
-	return nil, errors.New("the kernel's embedded boot archive is missing: build it again")
+	return nil, errors.New("the kernel's embedded boot archive has no manifest: build it again")
 }
 
 // CheckMemory returns a *SpecError if the kernel image and the boot archive do

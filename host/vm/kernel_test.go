@@ -66,6 +66,12 @@ func TestEmbeddedManifest(t *testing.T) {
 	if err != nil || m == nil || strings.Join(m.Args, " ") != "/app x" {
 		t.Errorf("%+v, %v", m, err)
 	}
+	want.Env = []string{"LARGE=" + strings.Repeat("x", 3<<20)}
+	b.Reset()
+	abi.NewArchiveWriter(&b, want).Close()
+	if m, err := EmbeddedManifest(bytes.NewReader(kernelImage(0x2000, b.Bytes()))); err != nil || m == nil || len(m.Env) != 1 || m.Env[0] != want.Env[0] {
+		t.Errorf("a large one: %v", err)
+	}
 	if m, err := EmbeddedManifest(bytes.NewReader(kernelImage(0x2000, nil))); m != nil || err != nil {
 		t.Errorf("without one: %+v, %v", m, err)
 	}

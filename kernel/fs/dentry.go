@@ -68,6 +68,19 @@ func (d *Dentry) Add(name string, i *Inode) *Dentry {
 	return child
 }
 
+// Remove takes a name out, if it is there, before the tree is mounted.
+func (d *Dentry) Remove(name string) {
+	if child := d.dir.byName[name]; child != nil {
+		d.dir.remove(child)
+		if child.inode.IsDir() {
+			d.inode.nlink--
+		}
+	}
+}
+
+// Child returns the entry of a name, nil if there is none.
+func (d *Dentry) Child(name string) *Dentry { return d.dir.byName[name] }
+
 // AddDir adds a directory.
 func (d *Dentry) AddDir(name string, perm uint32) *Dentry {
 	return d.Add(name, d.inode.fs.NewInode(syscall.S_IFDIR|perm, nil))

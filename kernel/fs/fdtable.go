@@ -24,6 +24,7 @@ type Numbers interface {
 // FDTable is a process's descriptors. Looking one up takes no lock.
 type FDTable struct {
 	num   Numbers
+	quiet bool  // num has no use for readiness
 	anon  Mount // of files without a name
 	slots atomic.Pointer[[]atomic.Pointer[descriptor]]
 	mu    sync.Mutex // held to change slots, and a descriptor's watch
@@ -38,6 +39,7 @@ type descriptor struct {
 // NewFDTable returns an empty table.
 func NewFDTable(num Numbers) *FDTable {
 	t := &FDTable{num: num}
+	_, t.quiet = num.(unpolled)
 	t.anon.fs = &FileSystem{Type: "anon_inodefs", dev: anonDev}
 	t.slots.Store(new([]atomic.Pointer[descriptor]))
 	return t
@@ -111,7 +113,7 @@ func (t *FDTable) store(fd int, d *descriptor) {
 // polls only descriptors that do not block, so others are spared this.
 func (t *FDTable) watch(fd int, d *descriptor) {
 	p, ok := d.file.ops.(Pollable)
-	if !ok {
+	if !ok || t.quiet {
 		return
 	}
 	t.mu.Lock()
@@ -218,6 +220,9 @@ func (t *FDTable) remove(fd int) *File {
 	}
 	return d.file
 }
+
+// Room returns a number that no open descriptor reaches.
+func (t *FDTable) Room() int { return len(*t.slots.Load()) }
 
 // Open lists the numbers in use, in order.
 func (t *FDTable) Open() []int {

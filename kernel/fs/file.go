@@ -18,6 +18,7 @@ type File struct {
 	anon  *Mount // of a file without a name
 	id    uint64 // inode number of a file without a name
 	flags atomic.Uint32
+	owner atomic.Int32 // F_SETOWN
 	refs  atomic.Int32
 	close Watchers
 
@@ -71,6 +72,12 @@ func (f *File) Flags() int { return int(f.flags.Load()) }
 // Blocking reports whether O_NONBLOCK is off.
 func (f *File) Blocking() bool { return f.flags.Load()&syscall.O_NONBLOCK == 0 }
 
+// Owner returns who is to get signals about f (F_GETOWN). None are sent.
+func (f *File) Owner() int { return int(f.owner.Load()) }
+
+// SetOwner sets it.
+func (f *File) SetOwner(id int) { f.owner.Store(int32(id)) }
+
 // setFlags does what F_SETFL does.
 func (f *File) setFlags(flags int) {
 	for {
@@ -93,6 +100,10 @@ func (f *File) ref() bool {
 		}
 	}
 }
+
+// Hold takes another reference, that the caller has to Close, unless the last
+// one is already gone.
+func (f *File) Hold() bool { return f.ref() }
 
 // Close gives up one reference. The last one closes the file.
 func (f *File) Close() error {

@@ -8,6 +8,10 @@ package fs
 // from their first use on. When the last mapping is gone, the contents move
 // back into chunks.
 //
+// Where the memory is looked at through page tables that somebody fills
+// (OnDemand), what lies below the chunks, the base, is copied into the window
+// page by page when it is needed; have says what has been.
+//
 // The window is writable also where a mapping was asked for that is not, since
 // the file's own writes go there.
 
@@ -22,6 +26,9 @@ type window struct {
 	from  Memory // where mem is from
 	users int    // mappings
 	dirty bool   // mem may differ from the base and the chunks that are left
+	wrote bool   // there was a mapping to write
+	base  []byte // what the pages are that mem does not have
+	have  []uint64
 }
 
 const (
@@ -42,7 +49,7 @@ func (m *memFile) Map(from Memory, off, n int64, write bool) ([]byte, error) {
 	w := &m.window
 	switch {
 	case w.mem == nil:
-		if err := m.openWindow(from, off+n); err != nil {
+		if err := m.openWindow(from, off+n, 0); err != nil {
 			return nil, err
 		}
 	case off+n > int64(len(w.mem)):
@@ -50,6 +57,7 @@ func (m *memFile) Map(from Memory, off, n int64, write bool) ([]byte, error) {
 	}
 	w.users++
 	w.dirty = w.dirty || write
+	w.wrote = w.wrote || write
 	return w.mem[off : off+n : off+n], nil
 }
 
@@ -75,37 +83,108 @@ func (m *memFile) Remap(from Memory, off, n int64, move bool) ([]byte, error) {
 			return nil, syscall.ENOMEM
 		}
 		old, used := *w, min(m.size, int64(len(w.mem)))
-		if err := m.openWindow(from, off+n); err != nil {
-			*w = old
+		if err := m.openWindow(from, off+n, used); err != nil {
 			return nil, err
 		}
-		copyPages(w.mem, old.mem[:used])
-		w.users, w.dirty = 1, true
+		for off := int64(0); off < used; off += mapPage {
+			if old.has(off) {
+				copyPages(w.mem[off:], old.mem[off:min(used, off+mapPage)])
+				w.mark(off, off+1)
+			}
+		}
+		w.users, w.dirty, w.wrote = 1, true, old.wrote
 		old.from.Release(old.mem)
 	}
 	return w.mem[off : off+n : off+n], nil
 }
 
+// Fill implements Filler.
+func (m *memFile) Fill(off, n int64) {
+	m.data.RLock()
+	full := m.window.full(off, off+n)
+	m.data.RUnlock()
+	if !full {
+		m.data.Lock()
+		m.window.fill(off, off+n)
+		m.data.Unlock()
+	}
+}
+
 // openWindow makes a window that has room for n bytes and for the file, and
-// moves what is in its range into it; the caller holds data.
-func (m *memFile) openWindow(from Memory, n int64) error {
+// moves what is in its range into it, but for the base's first bytes: so many as
+// the caller takes from elsewhere, if they are not left for later anyway. The
+// caller holds data.
+func (m *memFile) openWindow(from Memory, n, first int64) error {
 	size := max(minWindow, int64(1)<<bits.Len64(uint64(2*max(n, m.size)-1)))
 	mem, err := from.Reserve(int(size))
 	if err != nil {
 		return err
 	}
-	copyPages(mem, m.base)
-	dirty := false
+	w := window{mem: mem, from: from}
+	base := m.base[:min(int64(len(m.base)), size)]
+	if _, ok := from.(OnDemand); ok && len(base) > 0 {
+		w.base, w.have = base, make([]uint64, (len(base)-1)/(64*mapPage)+1)
+	} else if int64(len(base)) > first {
+		copyPages(mem[first:], base[first:])
+	}
 	for k, c := range m.chunks {
 		if start := k << chunkBits; start < size {
-			clear(mem[start:max(start, min(start+chunkSize, int64(len(m.base))))])
+			if w.have == nil {
+				clear(mem[start:max(start, min(start+chunkSize, int64(len(m.base))))])
+			}
+			w.mark(start, start+chunkSize)
 			copy(mem[start:], c)
 			delete(m.chunks, k)
-			dirty = true
+			w.dirty = true
 		}
 	}
-	m.window = window{mem: mem, from: from, dirty: dirty}
+	m.window = w
 	return nil
+}
+
+// has reports whether mem has the page at off.
+func (w *window) has(off int64) bool {
+	page := off / mapPage
+	return off >= int64(len(w.base)) || w.have[page>>6]>>(page&63)&1 != 0
+}
+
+// full reports whether mem has all pages of a range.
+func (w *window) full(from, to int64) bool {
+	for off := from &^ (mapPage - 1); off < min(to, int64(len(w.base))); off += mapPage {
+		if !w.has(off) {
+			return false
+		}
+	}
+	return true
+}
+
+// mark says that mem has the pages of a range.
+func (w *window) mark(from, to int64) {
+	for page := from / mapPage; page*mapPage < min(to, int64(len(w.base))); page++ {
+		w.have[page>>6] |= 1 << (page & 63)
+	}
+}
+
+// fill copies pages of a range into mem that it does not have.
+func (w *window) fill(from, to int64) {
+	for off := from &^ (mapPage - 1); off < min(to, int64(len(w.base))); off += mapPage {
+		if !w.has(off) {
+			copyPages(w.mem[off:], w.base[off:min(int64(len(w.base)), off+mapPage)])
+		}
+	}
+	w.mark(from, to)
+}
+
+// own says that a range of mem is about to be overwritten.
+func (w *window) own(from, to int64) {
+	w.dirty = true
+	if from&(mapPage-1) != 0 {
+		w.fill(from, from+1)
+	}
+	if to&(mapPage-1) != 0 {
+		w.fill(to-1, to)
+	}
+	w.mark(from, to)
 }
 
 // closeWindow moves the window's contents into chunks; the caller holds data.
@@ -116,13 +195,24 @@ func (m *memFile) closeWindow() {
 		used := w.mem[:min(m.size, int64(len(w.mem)))]
 		for off := 0; off < len(used); off += chunkSize {
 			part := used[off:min(len(used), off+chunkSize)]
-			if off >= len(m.base) && zeroes(part) {
+			if off >= len(m.base) && zeroes(part) || w.lacks(int64(off), int64(off+len(part))) {
 				continue
 			}
+			w.fill(int64(off), int64(off+len(part)))
 			copy(m.chunk(int64(off)>>chunkBits, len(part)), part)
 		}
 	}
 	w.from.Release(w.mem)
+}
+
+// lacks reports whether a range is as the base has it.
+func (w *window) lacks(from, to int64) bool {
+	for off := from; off < to; off += mapPage {
+		if w.has(off) {
+			return false
+		}
+	}
+	return true
 }
 
 const mapPage = 4096
@@ -154,7 +244,22 @@ func (w *window) read(p []byte, off int64) int {
 	if off >= int64(len(w.mem)) {
 		return 0
 	}
-	return copy(p, w.mem[off:])
+	if w.full(off, off+int64(len(p))) {
+		return copy(p, w.mem[off:])
+	}
+	p = p[:min(int64(len(p)), int64(len(w.mem))-off)]
+	for done := 0; done < len(p); {
+		at := off + int64(done)
+		part := p[done:min(int64(len(p)), int64(done)+mapPage-at&(mapPage-1))]
+		if w.has(at) {
+			copy(part, w.mem[at:])
+		} else {
+			n := copy(part, w.base[min(at, int64(len(w.base))):])
+			clear(part[n:])
+		}
+		done += len(part)
+	}
+	return len(p)
 }
 
 // write copies into the window what lies there, and returns how much.
@@ -162,7 +267,8 @@ func (w *window) write(p []byte, off int64) int {
 	if off >= int64(len(w.mem)) {
 		return 0
 	}
-	w.dirty = true
+	p = p[:min(int64(len(p)), int64(len(w.mem))-off)]
+	w.own(off, off+int64(len(p)))
 	return copy(w.mem[off:], p)
 }
 
@@ -172,7 +278,7 @@ func (w *window) zero(from, to int64) int64 {
 	if from >= end {
 		return from
 	}
-	w.dirty = true
+	w.own(from, end)
 	first, last := (from+mapPage-1)&^(mapPage-1), end&^(mapPage-1)
 	if first >= last {
 		clear(w.mem[from:end])

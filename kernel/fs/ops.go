@@ -102,6 +102,19 @@ type Memory interface {
 	Release(p []byte)
 }
 
+// OnDemand is a Memory that is looked at page by page: whoever does so calls Fill
+// of the file first, if it is a Filler.
+type OnDemand interface {
+	Memory
+	OnDemand()
+}
+
+// Filler is a Mapper that does not copy all of a file at once where it need not.
+type Filler interface {
+	// Fill makes a range of the memory what the file has there.
+	Fill(off, n int64)
+}
+
 // Closer is told when the last descriptor is gone.
 type Closer interface {
 	Close() error

@@ -192,7 +192,8 @@ func (m *memFile) Truncate(size int64) error {
 		return syscall.EPERM
 	}
 	if size < m.size {
-		m.zero(size, m.size)
+		// To the end of the page, so that mappings lose all of it.
+		m.zero(size, max(m.size, (m.size+mapPage-1)&^(mapPage-1)))
 		m.base = m.base[:min(int64(len(m.base)), size)]
 	}
 	m.size = size
@@ -273,12 +274,16 @@ const (
 	sealWrite  = 8
 )
 
-// Seals returns the seals, and adds some if add is not 0.
+// Seals returns the seals, and adds some if add is not 0. EBUSY: the file is
+// mapped to be written.
 func (m *memFile) Seals(add uint32) (uint32, error) {
 	m.data.Lock()
 	defer m.data.Unlock()
 	if add != 0 && m.seals&sealSeal != 0 {
 		return 0, syscall.EPERM
+	}
+	if add&sealWrite != 0 && m.window.wrote {
+		return 0, syscall.EBUSY
 	}
 	m.seals |= add
 	return m.seals, nil

@@ -13,16 +13,16 @@ import (
 // View is what a process sees of a VFS.
 type View struct {
 	*VFS
-	root  Path // names that begin with "/" start here
-	cwd   atomic.Pointer[Path]
-	umask *atomic.Uint32
-	cred  atomic.Pointer[Cred]
+	chroot atomic.Pointer[Path] // names that begin with "/" start here; nil: the VFS's root
+	cwd    atomic.Pointer[Path]
+	umask  *atomic.Uint32
+	cred   atomic.Pointer[Cred]
 }
 
 // NewView returns the view of a process that runs as root in the VFS's root
 // directory.
 func NewView(v *VFS) *View {
-	w := &View{VFS: v, root: v.root, umask: new(atomic.Uint32)}
+	w := &View{VFS: v, umask: new(atomic.Uint32)}
 	w.cwd.Store(&Path{v.root.mnt, v.root.d})
 	w.umask.Store(0o022)
 	w.cred.Store(&Cred{})
@@ -94,7 +94,7 @@ func (v *View) resolve(at Path, name string, link lastLink, restrict int) (f fou
 	if err := checkName(name); err != nil {
 		return f, err
 	}
-	root, cur, links := v.root, at, 0
+	root, cur, links := v.Root(), at, 0
 	if restrict&scoped != 0 {
 		root = at
 	}
@@ -204,7 +204,7 @@ func (v *View) step(cur, root Path, comp string, restrict int) (found, error) {
 		if cur == root && restrict&Beneath != 0 {
 			return f, syscall.EXDEV
 		}
-		if cur != root && cur != v.root {
+		if cur != root && cur != v.Root() {
 			f.path = v.up(cur)
 		}
 	default:
@@ -258,9 +258,29 @@ func (v *View) Chdir(p Path) error {
 	return nil
 }
 
+// Root returns the root directory of the process.
+func (v *View) Root() Path {
+	if p := v.chroot.Load(); p != nil {
+		return *p
+	}
+	return v.root
+}
+
+// Chroot changes it.
+func (v *View) Chroot(p Path) error {
+	if !p.d.inode.IsDir() {
+		return syscall.ENOTDIR
+	}
+	if err := p.d.inode.Access(v.Cred(), mayExec); err != nil {
+		return err
+	}
+	v.chroot.Store(&p)
+	return nil
+}
+
 // Getcwd returns the working directory's name. ENOENT: it has been removed.
 func (v *View) Getcwd() (string, error) {
-	name, linked := v.Name(v.Cwd(), v.root)
+	name, linked := v.Name(v.Cwd(), v.Root())
 	if !linked {
 		return "", syscall.ENOENT
 	}

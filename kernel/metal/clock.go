@@ -78,6 +78,9 @@ func setTSCHz(hz uint64) {
 	tscHz = hz
 	clockMult = 1_000_000_000 << 32 / hz
 	atomic.AddUint64(&clockSeq, 1)
+	if linuxPrograms {
+		putClock()
+	}
 }
 
 // initClock finds the frequencies of the TSC and of the local APIC's timer, and

@@ -88,6 +88,14 @@ type cpu struct {
 	metalFS   uintptr
 	inNested  uintptr
 
+	// For Linux programs (user.go).
+	uregs   uintptr // the UserRegs of the thread in ring 3, or on its way there; else 0
+	kick    uintptr // kick*: do this instead of entering ring 3
+	entered uintptr // ring 3 was entered since the last tick
+	touched uintptr // user memory was accessed here: the TLB may know it
+	tickAt  uint64  // next tick, 0: off
+	want    uint32  // want*: set by other CPUs
+
 	id      uintptr
 	apicID  uint32
 	resched uint32 // the current thread should give way
@@ -128,6 +136,10 @@ var (
 	_ = [1]struct{}{}[unsafe.Offsetof(cpu{}.nestedTop)-0x30]
 	_ = [1]struct{}{}[unsafe.Offsetof(cpu{}.metalFS)-0x38]
 	_ = [1]struct{}{}[unsafe.Offsetof(cpu{}.inNested)-0x40]
+	_ = [1]struct{}{}[unsafe.Offsetof(cpu{}.uregs)-0x48]
+	_ = [1]struct{}{}[unsafe.Offsetof(cpu{}.kick)-0x50]
+	_ = [1]struct{}{}[unsafe.Offsetof(cpu{}.entered)-0x58]
+	_ = [1]struct{}{}[unsafe.Offsetof(cpu{}.touched)-0x60]
 	_ = [cpuTSS - unsafe.Sizeof(cpu{})]struct{}{}
 	_ = [1]struct{}{}[unsafe.Offsetof(thread{}.fsBase)-0xb0]
 	_ = [1]struct{}{}[unsafe.Offsetof(thread{}.fpu)-0xb8]
@@ -188,10 +200,22 @@ func (c *cpu) load() {
 	loadTables(c.self+cpuGDTR, c.self+cpuIDTR, 0x28)
 	wrmsr(msrGSBase, c.self)
 	wrmsr(msrFSBase, c.metalFS)
-	s := symbols()
+	s := entries()
 	wrmsr(msrSTAR, 8<<32|0x13<<48)
 	wrmsr(msrLSTAR, s.syscall)
 	wrmsr(msrFMASK, 0x40700) // IF, DF, TF, AC
+	if linuxPrograms {
+		c.loadUser()
+	}
+}
+
+// entries returns the addresses of the entry points that the CPU uses.
+func entries() symbolAddrs {
+	s := symbols()
+	if linuxPrograms {
+		s.syscall, s.trap = userEntries()
+	}
+	return s
 }
 
 // setupIDT writes the interrupt descriptor table and a stub for each vector:
@@ -199,7 +223,7 @@ func (c *cpu) load() {
 // quad word at the stubs' end. Both are read-only (and the stubs executable)
 // afterwards.
 func setupIDT() {
-	s := symbols()
+	s := entries()
 	idtPage = dmapBase + allocPage()
 	stubs := dmapBase + allocPage()
 	target := dmapBase + allocPage()
@@ -222,8 +246,12 @@ func setupIDT() {
 		}
 		poke16(p, 0x25ff)
 		poke32(p+2, uint32(t-(stubsAt+v*16+(p-stubs-v*16)+6)))
+		gate := uint64(0x8e00)
+		if linuxPrograms && v == vecBreakpoint {
+			gate = 0xee00 // open to ring 3
+		}
 		a := uint64(stubsAt + v*16)
-		poke64(idtPage+v*16, a&0xffff|8<<16|ist<<32|0x8e00<<32|a>>16<<48)
+		poke64(idtPage+v*16, a&0xffff|8<<16|ist<<32|gate<<32|a>>16<<48)
 		poke64(idtPage+v*16+8, a>>32)
 	}
 	mapPage(stubsAt, stubs-dmapBase, pteP)
@@ -237,6 +265,7 @@ func hasErrorCode(v uintptr) bool {
 // Vectors.
 const (
 	vecNMI         = 2
+	vecBreakpoint  = 3
 	vecDoubleFault = 8
 	vecGP          = 13
 	vecPageFault   = 14

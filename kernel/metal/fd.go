@@ -254,11 +254,11 @@ func epollCtl(op, fd uintptr, events uint32, data uint64) uintptr {
 
 // markReady records events of fd and, if a thread waits in epoll, gives them
 // to it.
-func markReady(fd uintptr, events uint32) {
+func markReady(fd uintptr, events uint32) (given bool) {
 	f := fdAt(fd)
 	f.ready |= events
 	if !f.inEpoll || f.ready&(f.events|epollErr|epollHup) == 0 {
-		return
+		return false
 	}
 	if !f.queued {
 		pushReady(fd)
@@ -271,8 +271,9 @@ func markReady(fd uintptr, events uint32) {
 		}
 		unlinkWaiter(t)
 		endWait(t, collectReady(t.epollBuf, t.epollMax))
-		return
+		return true
 	}
+	return false
 }
 
 func pushReady(fd uintptr) {

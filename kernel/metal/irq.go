@@ -24,8 +24,11 @@ func raiseInterrupt(vec uintptr) {
 	}
 	fds.mu.lock()
 	atomic.AddUint64(&fdAt(fd).count, 1)
-	markReady(fd, epollIn)
+	given := markReady(fd, epollIn)
 	fds.mu.unlock()
+	if linuxPrograms {
+		pumpUser(given)
+	}
 }
 
 // newVector allocates a vector for descriptor fd and chooses its CPU.

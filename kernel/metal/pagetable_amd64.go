@@ -95,8 +95,9 @@ func mapRange(va, pa, n uintptr, flags uint64) {
 
 var gigPages bool // the CPU has 1 GiB pages
 
-func atomicLoad64(a uintptr) uint64 { return atomic.LoadUint64((*uint64)(unsafe.Pointer(a))) }
-func atomicLoad32(a uintptr) uint32 { return atomic.LoadUint32((*uint32)(unsafe.Pointer(a))) }
+func atomicLoad64(a uintptr) uint64     { return atomic.LoadUint64((*uint64)(unsafe.Pointer(a))) }
+func atomicLoad32(a uintptr) uint32     { return atomic.LoadUint32((*uint32)(unsafe.Pointer(a))) }
+func atomicStore64(a uintptr, v uint64) { atomic.StoreUint64((*uint64)(unsafe.Pointer(a)), v) }
 func atomicCAS64(a uintptr, o, n uint64) bool {
 	return atomic.CompareAndSwapUint64((*uint64)(unsafe.Pointer(a)), o, n)
 }
@@ -121,10 +122,15 @@ func flushOthers() {
 	}
 	for i := uintptr(0); i < uintptr(ncpu); i++ {
 		if c := cpuAt(i); c != me {
-			for atomic.LoadUint32(&c.flush) != 0 && atomic.LoadUint32(&c.idle) == 0 {
-				answerFlush()
-				pause()
-			}
+			waitFlush(c)
 		}
+	}
+}
+
+// waitFlush waits until CPU c has dropped its TLB, as it was told, or is idle.
+func waitFlush(c *cpu) {
+	for atomic.LoadUint32(&c.flush) != 0 && atomic.LoadUint32(&c.idle) == 0 {
+		answerFlush()
+		pause()
 	}
 }

@@ -35,6 +35,16 @@ func addZone(start, end uintptr) {
 // allocPage returns the physical address of a zeroed page, or 0.
 func allocPage() uintptr {
 	phys.mu.lock()
+	p := takePage()
+	phys.mu.unlock()
+	if p != 0 {
+		clearPage(dmapBase + p)
+	}
+	return p
+}
+
+// takePage is allocPage, under phys.mu, of a page that may have anything in it.
+func takePage() uintptr {
 	p := phys.free
 	if p != 0 {
 		phys.free = uintptr(peek64(dmapBase + p))
@@ -43,7 +53,6 @@ func allocPage() uintptr {
 			phys.cur++
 		}
 		if phys.cur == phys.n {
-			phys.mu.unlock()
 			return 0
 		}
 		z := &phys.zones[phys.cur]
@@ -51,8 +60,6 @@ func allocPage() uintptr {
 		z.next += pageSize
 	}
 	phys.used += pageSize
-	phys.mu.unlock()
-	clearPage(dmapBase + p)
 	return p
 }
 

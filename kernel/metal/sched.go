@@ -66,21 +66,23 @@ func enqueue(t *thread) {
 	if c.idle != 0 && c.queue.n == 1 {
 		return // an interrupt in HLT: this CPU goes on with t
 	}
-	wakeIdle(c)
+	if !wakeIdle(c) && linuxPrograms {
+		wakeUser(c)
+	}
 }
 
-// wakeIdle tells one idle CPU, other than c, to look for work.
-func wakeIdle(c *cpu) {
+// wakeIdle tells one idle CPU, other than c, to look for work, if there is one.
+func wakeIdle(c *cpu) bool {
 	for {
 		m := atomic.LoadUint64(&idleMask)
 		others := m &^ (1 << c.id)
 		if others == 0 {
-			return
+			return false
 		}
 		bit := others & -others
 		if atomic.CompareAndSwapUint64(&idleMask, m, m&^bit) {
 			sendIPI(cpuAt(log2(bit)), vecIPI)
-			return
+			return true
 		}
 	}
 }
@@ -143,6 +145,9 @@ func run(c *cpu, t *thread) {
 	atomic.StoreUint32(&t.onCPU, uint32(c.id)+1)
 	c.switches++
 	c.sliceEnd = now + slice
+	if linuxPrograms {
+		runUser(c, t)
+	}
 	deliverSignal(t)
 	arm(c)
 }
@@ -165,6 +170,10 @@ func idle(c *cpu) {
 			work = true
 		}
 	}
+	if linuxPrograms {
+		c.tickAt = 0
+		c.kick |= kickArm
+	}
 	if !work {
 		arm(c)
 		halt()
@@ -186,6 +195,9 @@ func arm(c *cpu) {
 		if c.queue.n != 0 && (d == 0 || c.sliceEnd < d) {
 			d = c.sliceEnd
 		}
+		if linuxPrograms && c.tickAt != 0 && (d == 0 || c.tickAt < d) {
+			d = c.tickAt
+		}
 		if p := profileDeadline(c); p != 0 && (d == 0 || p < d) {
 			d = p
 		}
@@ -194,6 +206,11 @@ func arm(c *cpu) {
 		c.armed = d
 		setTimer(d)
 	}
+}
+
+// timerRight reports whether the timer interrupt needs no change.
+func (c *cpu) timerRight() bool {
+	return c.armed == c.timers.first || linuxPrograms && c.armed != 0 && c.armed == c.tickAt
 }
 
 // handleTimer is the timer interrupt.
@@ -206,6 +223,9 @@ func handleTimer(c *cpu) {
 	}
 	if now >= c.sliceEnd {
 		c.resched = 1
+	}
+	if linuxPrograms {
+		userTick(c, now)
 	}
 	if c.cur != 0 {
 		profileTick(threadOf(c.cur), now)

@@ -233,7 +233,7 @@ func pushSignal(t *thread, sig uintptr, code int, addr uintptr) {
 	t.sigMask |= s.mask | 1<<(sig-1)
 	t.sp, t.ip = f, s.handler
 	t.di, t.si, t.dx, t.ax = sig, info, f+frameUC, 0
-	t.flags = t.flags&^0x500 | 0x200
+	t.flags = t.flags&^0x40500 | 0x200
 }
 
 // sysSigreturn undoes pushSignal.
@@ -243,7 +243,7 @@ func sysSigreturn(t *thread) {
 	for i, w := range mcontextRegs {
 		poke64(t.addr()+uintptr(w)*8, peek64(m+uintptr(i)*8))
 	}
-	t.flags = t.flags&0xcd5 | 0x202 // arithmetic flags and direction; never IOPL
+	t.flags = t.flags&0x40cd5 | 0x202 // arithmetic flags, direction, AC; never IOPL
 	t.cs, t.ss, t.vec = 8, 0x10, 0
 	t.sigMask = peek64(f + frameMask)
 	if fp := uintptr(peek64(m + 184)); fp != 0 {

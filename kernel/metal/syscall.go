@@ -49,7 +49,7 @@ func handleSyscall(t *thread) {
 	}
 	if !blocked {
 		t.ax = r
-		if c.resched|uint32(t.pending) == 0 && c.queue.n == 0 && c.armed == c.timers.first && t.pending == 0 && t.profPeriod == 0 {
+		if c.resched|uint32(t.pending) == 0 && c.queue.n == 0 && c.timerRight() && t.pending == 0 && t.profPeriod == 0 {
 			return // the common case: nothing else to do
 		}
 	} else if t.pending&^t.sigMask != 0 {

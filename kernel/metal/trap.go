@@ -7,6 +7,9 @@ import "sync/atomic"
 // handleTrap: one that hit thread t.
 func handleTrap(t *thread) {
 	c := thisCPU()
+	if linuxPrograms && t.fromUser() {
+		c.resched = 1 // Go threads that wait go first
+	}
 	switch t.vec {
 	case vecPageFault:
 		pageFault(t)
@@ -17,6 +20,9 @@ func handleTrap(t *thread) {
 		endOfInterrupt()
 		answerFlush()
 		c.resched = 1
+		if linuxPrograms {
+			takeWants(c)
+		}
 	case vecSpurious:
 	case 0:
 		fault(t, sigFPE, 1, t.ip) // FPE_INTDIV
@@ -43,6 +49,9 @@ func handleTrap(t *thread) {
 func pageFault(t *thread) {
 	a := readCR2()
 	const present, write = 1, 2
+	if linuxPrograms && a < userEnd && userAccessFault(t) {
+		return
+	}
 	switch populate(a, t.err&write != 0) {
 	case faultNoArea:
 		fault(t, sigSEGV, 1, a)

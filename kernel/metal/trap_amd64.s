@@ -172,7 +172,8 @@ TEXT ·doubleTrap(SB), NOSPLIT|NOFRAME|TOPFRAME, $0
 	INT	$3
 
 // nmiEntry: vectors 2 and 8, on a stack of their own (IST2). They may arrive
-// anywhere, with any FS, so everything is saved here.
+// anywhere, with any FS and GS, so everything is saved here. The CPU's block is
+// found by the stack, which lies in it.
 TEXT ·nmiEntry(SB), NOSPLIT|NOFRAME|TOPFRAME, $0
 	CLD
 	PUSHREGS
@@ -182,6 +183,16 @@ TEXT ·nmiEntry(SB), NOSPLIT|NOFRAME|TOPFRAME, $0
 	SHLQ	$32, DX
 	ORQ	DX, AX
 	MOVQ	AX, R13
+	MOVL	$0xc0000101, CX
+	RDMSR
+	SHLQ	$32, DX
+	ORQ	DX, AX
+	MOVQ	AX, R12
+	MOVQ	SP, AX
+	ANDQ	$-(1<<cpuShift), AX
+	MOVQ	AX, DX
+	SHRQ	$32, DX
+	WRMSR
 	MOVL	·xsaveSize(SB), AX
 	SUBQ	AX, SP
 	SUBQ	$8, SP
@@ -198,6 +209,7 @@ TEXT ·nmiEntry(SB), NOSPLIT|NOFRAME|TOPFRAME, $0
 	SAVEFPU(savefx, saved)
 	PUSHQ	BX
 	PUSHQ	DI
+	PUSHQ	R12
 	PUSHQ	R13
 	MOVQ	c_metalFS(GS), AX
 	SETFS(slowfs, fsdone)
@@ -207,14 +219,20 @@ TEXT ·nmiEntry(SB), NOSPLIT|NOFRAME|TOPFRAME, $0
 	XORL	BP, BP
 	MOVQ	·nmiFn(SB), DX
 	MOVQ	(DX), CX
-	SUBQ	$72, SP
+	SUBQ	$64, SP
 	CALL	CX
-	ADDQ	$72, SP
+	ADDQ	$64, SP
 	POPQ	AX
 	SETFS(slowfs2, fsdone2)
+	POPQ	R12
 	POPQ	DI
 	POPQ	BX
 	LOADFPU(loadfx, loaded)
+	MOVQ	R12, AX
+	MOVQ	AX, DX
+	SHRQ	$32, DX
+	MOVL	$0xc0000101, CX
+	WRMSR
 	MOVQ	BX, SP
 	POPREGS
 	ADDQ	$16, SP

@@ -13,14 +13,35 @@ import (
 // the stack in motion moves it first: a batch of frames, a socket call, a
 // timer.
 type clock struct {
-	base time.Time
-	now  atomic.Pointer[reading]
+	base  time.Time
+	now   atomic.Pointer[reading]
+	stock atomic.Pointer[readings]
 }
+
+// since is the time since the clock was made.
+func (c *clock) since() time.Duration { return c.now.Load().since }
 
 // reading is a time. It is not changed once the clock shows it.
 type reading struct {
 	since time.Duration // since base
 	mono  tcpip.MonotonicTime
+}
+
+// readings are made many at a time: the clock moves as often as packets come.
+type readings struct {
+	used atomic.Int32
+	r    [64]reading
+}
+
+// fresh returns a reading that has not been used.
+func (c *clock) fresh() *reading {
+	for {
+		s := c.stock.Load()
+		if i := int(s.used.Add(1)) - 1; i < len(s.r) {
+			return &s.r[i]
+		}
+		c.stock.CompareAndSwap(s, new(readings))
+	}
 }
 
 // clockStep is how fine the clock goes.
@@ -29,6 +50,7 @@ const clockStep = 50 * time.Microsecond
 func newClock() *clock {
 	c := &clock{base: time.Now()}
 	c.now.Store(&reading{})
+	c.stock.Store(new(readings))
 	return c
 }
 
@@ -44,7 +66,9 @@ func (c *clock) move(step time.Duration) {
 			return
 		}
 		var zero tcpip.MonotonicTime
-		if c.now.CompareAndSwap(old, &reading{since, zero.Add(since)}) {
+		r := c.fresh()
+		*r = reading{since, zero.Add(since)}
+		if c.now.CompareAndSwap(old, r) {
 			return
 		}
 	}

@@ -362,7 +362,7 @@ func (f *flow) SendSegment(seq, ack uint32, window uint16, stamped bool, stamp, 
 	ip := b[etherLen:len(e.headers)]
 	v6 := ip[0]>>4 == 6
 	setLength(ip, len(ip)+len(t)+len(payload), 0, v6)
-	sum := pseudoSum(ip, len(t)+len(payload), v6)
+	sum := pseudoSum(ip, header.TCPProtocolNumber, len(t)+len(payload), v6)
 	q.pieces = append(q.pieces[:0], b, payload)
 	p := device.Packet{Data: q.pieces}
 	if e.link.offloads.TxChecksum {

@@ -18,7 +18,7 @@ import (
 	"kiln/kernel/socket"
 )
 
-// hasFastPath reports whether package tcpfast is part of the stack.
+// hasFastPath reports whether packages tcpfast and udpfast are part of the stack.
 func hasFastPath() bool {
 	_, ok := any((*tcp.Endpoint)(nil)).(fastEndpoint)
 	return ok
@@ -27,12 +27,12 @@ func hasFastPath() bool {
 func needFastPath(t *testing.T) {
 	t.Helper()
 	if !hasFastPath() {
-		t.Skip("package tcpfast is not part of this build: TestWithFastPath runs this test")
+		t.Skip("the fast path is not part of this build: TestWithFastPath runs this test")
 	}
 }
 
-// TestWithFastPath runs this package's tests again, with package tcpfast in the
-// stack as in a kernel.
+// TestWithFastPath runs this package's tests again, with packages tcpfast and
+// udpfast in the stack as in a kernel.
 func TestWithFastPath(t *testing.T) {
 	if hasFastPath() {
 		t.Skip("this is the run with the fast path")
@@ -49,8 +49,16 @@ func TestWithFastPath(t *testing.T) {
 	}
 }
 
+// additions are by package of gVisor's module.
+func additions() map[string]string {
+	return map[string]string{
+		"pkg/tcpip/transport/tcp": "tcpfast/fastpath.go",
+		"pkg/tcpip/transport/udp": "udpfast/fastpath.go",
+	}
+}
+
 // patchedModule returns a go.mod file in which gVisor's module is replaced by one
-// of links to its files, with the addition. A test can be run with it:
+// of links to its files, with the additions. A test can be run with it:
 // go test -modfile=FILE.
 func patchedModule(t *testing.T) string {
 	t.Helper()
@@ -61,22 +69,19 @@ func patchedModule(t *testing.T) string {
 		}
 		return strings.TrimSpace(string(out))
 	}
-	const module, pkg = "gvisor.dev/gvisor", "pkg/tcpip/transport/tcp"
+	const module = "gvisor.dev/gvisor"
 	original, dir := run("list", "-m", "-f", "{{.Dir}}", module), t.TempDir()
 	patched := filepath.Join(dir, "gvisor")
-	// Directories down to the package are made, all beside them are links.
-	at := ""
-	for _, next := range append(strings.Split(pkg, "/"), "") {
-		linkAll(t, filepath.Join(original, at), filepath.Join(patched, at), next)
-		at = filepath.Join(at, next)
-	}
-	fast, err := os.ReadFile("tcpfast/fastpath.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, fast, _ = bytes.Cut(fast, []byte("\n"))
-	if err := os.WriteFile(filepath.Join(patched, pkg, "kiln_fastpath.go"), fast, 0o666); err != nil {
-		t.Fatal(err)
+	linkAll(t, original, patched, ".")
+	for pkg, file := range additions() {
+		fast, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, fast, _ = bytes.Cut(fast, []byte("\n"))
+		if err := os.WriteFile(filepath.Join(patched, pkg, "kiln_fastpath.go"), fast, 0o666); err != nil {
+			t.Fatal(err)
+		}
 	}
 	root := filepath.Dir(run("env", "GOMOD"))
 	for _, name := range []string{"go.mod", "go.sum"} {
@@ -93,21 +98,26 @@ func patchedModule(t *testing.T) string {
 	return mod
 }
 
-// linkAll makes the directory to with links to all entries of from but one.
-func linkAll(t *testing.T, from, to, but string) {
+// linkAll fills the directory at below to with links to what is at below from.
+// Directories on the way to an addition are made, all beside them are links.
+func linkAll(t *testing.T, from, to, at string) {
 	t.Helper()
-	entries, err := os.ReadDir(from)
+	entries, err := os.ReadDir(filepath.Join(from, at))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll(to, 0o777); err != nil {
+	if err := os.MkdirAll(filepath.Join(to, at), 0o777); err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		if e.Name() != but {
-			if err := os.Symlink(filepath.Join(from, e.Name()), filepath.Join(to, e.Name())); err != nil {
-				t.Fatal(err)
-			}
+		name, made := filepath.Join(at, e.Name()), false
+		for pkg := range additions() {
+			made = made || strings.HasPrefix(pkg+"/", name+"/")
+		}
+		if made {
+			linkAll(t, from, to, name)
+		} else if err := os.Symlink(filepath.Join(from, name), filepath.Join(to, name)); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

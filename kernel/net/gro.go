@@ -37,6 +37,7 @@ const (
 type gro struct {
 	up     *dispatcher
 	flows  *flowTable
+	path   *datagramPath
 	due    *flusher
 	held   [groFlows]groPacket
 	n      int
@@ -99,10 +100,21 @@ func (g *gro) join(f *device.Frame) bool {
 // room is how many bytes a frame is to be given, if left more follow it in the
 // batch.
 func room(f *device.Frame, size, left int) int {
-	if left == 0 || size < groSegment || f.GSOSize != 0 {
+	if left == 0 || size < groSegment || f.GSOSize != 0 || protocol(f.Data[0]) != uint8(header.TCPProtocolNumber) {
 		return size
 	}
 	return max(size, min(size*(left+1), groRoom))
+}
+
+// protocol is the protocol in an IP packet without extension headers.
+func protocol(frame []byte) uint8 {
+	switch {
+	case len(frame) < etherLen+header.IPv4MinimumSize:
+		return 0
+	case frame[etherLen]>>4 == 6:
+		return frame[etherLen+6]
+	}
+	return frame[etherLen+9]
 }
 
 // add hands a frame that validFrame has accepted to the stack, now or by the next
@@ -112,7 +124,9 @@ func (g *gro) add(v *buffer.View, last, whole bool) {
 	var p groPacket
 	kind := p.parse(v.AsSlice(), v.Size())
 	if kind == groOther {
-		g.pass(v)
+		if !g.path.receive(v) {
+			g.pass(v)
+		}
 		return
 	}
 	p.view = v

@@ -48,8 +48,10 @@ type inet struct {
 	dst    sink
 	copied int // bytes read since the receive buffer was last moderated
 
-	writeMu sync.Mutex // guards src, and makes writes to a stream whole
+	writeMu sync.Mutex // guards what follows, and makes writes to a stream whole
 	src     source
+	ways    *ways // of a UDP socket that has sent more than once
+	sent    bool  // a datagram
 
 	optMu sync.Mutex // guards kept
 	kept  keptOptions
@@ -95,7 +97,11 @@ func (n *Network) newInet(family, typ, proto int) (socket.Socket, error) {
 	var ep tcpip.Endpoint
 	var e tcpip.Error
 	if typ == syscall.SOCK_RAW {
+		n.udp.raw.Add(1)
 		ep, e = n.stack.NewRawEndpoint(transport, network, wq, true)
+		if e != nil {
+			n.udp.raw.Add(-1)
+		}
 	} else {
 		ep, e = n.stack.NewEndpoint(transport, network, wq)
 	}
@@ -146,6 +152,9 @@ func (s *inet) Close() error {
 	s.net.clock.tick()
 	s.leaveFlow()
 	s.ep.Close()
+	if s.typ == syscall.SOCK_RAW {
+		s.net.udp.raw.Add(-1)
+	}
 	return nil
 }
 
@@ -220,6 +229,7 @@ func (s *inet) Bind(a socket.Addr) error {
 	if f.Addr.Len() != 0 {
 		s.net.await(unmapped(f.Addr))
 	}
+	defer s.forgetWays()
 	e := s.ep.Bind(f)
 	if _, ok := e.(*tcpip.ErrNoPortAvailable); ok {
 		return syscall.EADDRINUSE
@@ -283,6 +293,7 @@ func (s *inet) Connect(a socket.Addr) error {
 	if s.closed.Load() {
 		return syscall.EBADF
 	}
+	defer s.forgetWays()
 	if a.Family == syscall.AF_UNSPEC {
 		return s.disconnect()
 	}
@@ -340,6 +351,7 @@ func (s *inet) Shutdown(how int) error {
 		return syscall.EINVAL
 	}
 	s.net.clock.tick()
+	defer s.forgetWays()
 	if e := s.ep.Shutdown(f); e != nil {
 		return errno(e)
 	}

@@ -165,21 +165,18 @@ func (s *inet) Write(p []byte) (int, error) {
 	}
 	s.writeMu.Lock()
 	s.src = source{p: p, n: len(p)}
-	n, err := s.write(tcpip.WriteOptions{})
+	n, err := s.write(tcpip.FullAddress{}, tcpip.SendableControlMessages{})
 	s.src = source{}
 	s.writeMu.Unlock()
 	return n, err
 }
 
-// write sends s.src. The caller holds writeMu.
-func (s *inet) write(o tcpip.WriteOptions) (int, error) {
+// write sends s.src; a datagram goes to an address, if there is one. The caller
+// holds writeMu.
+func (s *inet) write(to tcpip.FullAddress, c tcpip.SendableControlMessages) (int, error) {
 	s.net.clock.tick()
 	if s.tcp == nil {
-		n, e := s.ep.Write(&s.src, o)
-		if _, ok := e.(*tcpip.ErrInvalidEndpointState); ok {
-			return 0, syscall.EPIPE
-		}
-		return int(n), errno(e)
+		return s.writeDatagram(to, c)
 	}
 	f := s.flow.Load()
 	if f != nil {
@@ -190,8 +187,7 @@ func (s *inet) write(o tcpip.WriteOptions) (int, error) {
 	}
 	// Atomic spares the endpoint from being unlocked while it copies; a stream
 	// still takes what fits.
-	o.Atomic = true
-	n, e := s.tcp.Write(&s.src, o)
+	n, e := s.tcp.Write(&s.src, tcpip.WriteOptions{Atomic: true})
 	if e != nil {
 		return 0, s.streamError(e)
 	}

@@ -44,6 +44,8 @@ type link struct {
 	turning  atomic.Int32     // receivers that flush what is sent in their turn
 	clock    *clock
 	flows    *flowTable
+	nic      tcpip.NICID
+	path     *datagramPath // set before start
 	offloads device.Offloads
 	mac      tcpip.LinkAddress
 	mtu      atomic.Uint32
@@ -58,9 +60,9 @@ type link struct {
 
 type dispatcher struct{ stack.NetworkDispatcher }
 
-func newLink(dev device.Net, c *clock, flows *flowTable) *link {
+func newLink(dev device.Net, nic tcpip.NICID, c *clock, flows *flowTable) *link {
 	mac := dev.MAC()
-	l := &link{dev: dev, clock: c, flows: flows, offloads: dev.Offloads(), mac: tcpip.LinkAddress(mac[:])}
+	l := &link{dev: dev, nic: nic, clock: c, flows: flows, offloads: dev.Offloads(), mac: tcpip.LinkAddress(mac[:])}
 	l.mtu.Store(uint32(dev.MTU()))
 	l.tx = make([]txQueue, max(1, dev.Queues()))
 	for i := range l.tx {
@@ -90,7 +92,7 @@ func (l *link) receive(q int) {
 	u := &flusher{link: l, wake: make(chan struct{}, 1)}
 	defer close(u.wake)
 	go u.run()
-	g := gro{flows: l.flows, due: u}
+	g := gro{flows: l.flows, path: l.path, due: u}
 	for {
 		n, err := l.dev.Receive(q, frames)
 		l.clock.tick()

@@ -22,7 +22,6 @@ func (s *inet) Send(m *socket.Message, flags int) (int, error) {
 	case flags&syscall.MSG_OOB != 0:
 		return 0, syscall.EOPNOTSUPP
 	}
-	o := tcpip.WriteOptions{}
 	var to tcpip.FullAddress
 	if s.tcp == nil && m.Addr.Family != 0 {
 		f, err := s.destination(m.Addr)
@@ -34,9 +33,9 @@ func (s *inet) Send(m *socket.Message, flags int) (int, error) {
 		}
 		s.net.await(unmapped(f.Addr))
 		to = f
-		o.To = &to
 	}
-	if err := s.sendControl(m.Control, &o.ControlMessages); err != nil {
+	var c tcpip.SendableControlMessages
+	if err := s.sendControl(m.Control, &c); err != nil {
 		return 0, err
 	}
 	size := m.Len()
@@ -45,7 +44,7 @@ func (s *inet) Send(m *socket.Message, flags int) (int, error) {
 	}
 	s.writeMu.Lock()
 	s.src = source{rest: m.Buffers, n: size}
-	n, err := s.write(o)
+	n, err := s.write(to, c)
 	s.src = source{}
 	s.writeMu.Unlock()
 	return n, err

@@ -4,7 +4,7 @@
 //
 // The way of a packet up: device, link (link.go), stack, socket. Down: socket
 // (inet.go), stack, link (transmit.go); established
-// connections leave the stack out (fastpath.go). Locks are taken from the socket
+// connections leave the stack out (fastpath.go), and so do datagrams (datagram.go). Locks are taken from the socket
 // down to the link; the stack's own locks lie between, so that nothing here
 // calls into the stack with a lock of the link held.
 //
@@ -50,6 +50,7 @@ type Network struct {
 	stack  *stack.Stack
 	clock  *clock
 	flows  flowTable
+	udp    datagrams
 	config socket.Config
 	unix   *socket.Unix
 	nics   []*nic
@@ -104,6 +105,7 @@ func start(c socket.Config) (*Network, error) {
 		asked6: make(chan struct{}),
 	}
 	n.stack = newStack(n)
+	n.udp.stack = n.stack
 	if err := n.addLoopback(); err != nil {
 		return nil, err
 	}
@@ -169,11 +171,13 @@ func (n *Network) addLoopback() error {
 }
 
 func (n *Network) addDevice(i int, d device.Net) error {
-	e := &nic{id: firstNIC + tcpip.NICID(i), name: "eth" + strconv.Itoa(i), link: newLink(d, n.clock, &n.flows)}
+	id := firstNIC + tcpip.NICID(i)
+	e := &nic{id: id, name: "eth" + strconv.Itoa(i), link: newLink(d, id, n.clock, &n.flows)}
 	n.nics = append(n.nics, e)
 	if err := n.stack.CreateNICWithOptions(e.id, e.link, stack.NICOptions{Name: e.name, QDisc: e.link}); err != nil {
 		return errors.New("net: cannot create interface " + e.name + ": " + err.String())
 	}
+	e.link.path = n.udp.newPath(id)
 	e.link.start()
 	return nil
 }

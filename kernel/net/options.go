@@ -222,6 +222,7 @@ func (s *inet) SetOption(level, name int, val []byte) error {
 		return syscall.ENOPROTOOPT
 	}
 	s.net.clock.tick() // for options with times
+	defer s.forgetWays()
 	if o.set != nil {
 		return o.set(s, val)
 	}

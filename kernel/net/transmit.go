@@ -59,6 +59,8 @@ func (l *link) WritePacket(pkt *stack.PacketBuffer) tcpip.Error {
 	}
 	if ok {
 		l.learn(i, &t)
+	} else {
+		l.learnDatagram(i, pkt)
 	}
 	switch {
 	case !ok || gso.Type == stack.GSONone:
@@ -233,7 +235,7 @@ func (q *txQueue) split(t *tcpPacket, mss int, offload bool) {
 			tcp.SetFlags(uint8(tcp.Flags() &^ (header.TCPFlagFin | header.TCPFlagPsh)))
 		}
 		p := device.Packet{Data: pieces}
-		tcp.SetChecksum(pseudoSum(h[etherLen:], len(tcp)+n, v6))
+		tcp.SetChecksum(pseudoSum(h[etherLen:], header.TCPProtocolNumber, len(tcp)+n, v6))
 		if offload {
 			p.ChecksumStart, p.ChecksumOffset = etherLen+ipLen, header.TCPChecksumOffset
 		} else {
@@ -286,14 +288,14 @@ func setLength(ip []byte, n, i int, v6 bool) {
 	h.SetChecksum(^h.CalculateChecksum())
 }
 
-// pseudoSum is the sum over the TCP pseudo-header of an IP packet with n bytes
-// of transport header and payload.
-func pseudoSum(ip []byte, n int, v6 bool) uint16 {
+// pseudoSum is the sum over the pseudo-header of an IP packet with n bytes of
+// transport header and payload.
+func pseudoSum(ip []byte, proto tcpip.TransportProtocolNumber, n int, v6 bool) uint16 {
 	addrs := ip[12:20]
 	if v6 {
 		addrs = ip[8:40]
 	}
-	sum := checksum.Checksum(addrs, uint16(header.TCPProtocolNumber))
+	sum := checksum.Checksum(addrs, uint16(proto))
 	return checksum.Combine(sum, uint16(n))
 }
 

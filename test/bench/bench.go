@@ -2,17 +2,22 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 	"time"
 )
 
 // Bench is one run of the benchmark.
 type Bench struct {
 	*builder
+	apps   *apps
 	vmm    Hypervisor
 	guests []Guest
 	runs   int
+	elf    bool // the rows of -elf
 	quick  bool
 	tscKHz int
 	log    io.Writer
@@ -77,7 +82,7 @@ func (b *Bench) Measure(ctx context.Context, e Experiment) ([]Result, error) {
 			b.add(results, reference, []float64{v}, err)
 		}
 		for _, g := range b.guests {
-			if results[0].Series[g.Key()].hopeless() {
+			if failing(results, g) {
 				continue
 			}
 			v, err := e.Sample(ctx, b, g)
@@ -90,7 +95,15 @@ func (b *Bench) Measure(ctx context.Context, e Experiment) ([]Result, error) {
 	return results, nil
 }
 
-// add appends one sample of an experiment to its rows' series.
+// failing reports that no row has any use for another run of a guest.
+func failing(results []Result, g Guest) bool {
+	return !slices.ContainsFunc(results, func(r Result) bool { return !r.Series[g.Key()].hopeless() })
+}
+
+var errNoValue = errors.New("no value: see what was printed while measuring")
+
+// add appends one sample of an experiment to its rows' series. NaN stands for a
+// row that failed alone.
 func (b *Bench) add(results []Result, key string, values []float64, err error) {
 	if err != nil {
 		b.logf("%s: %v", key, err)
@@ -99,6 +112,8 @@ func (b *Bench) add(results []Result, key string, values []float64, err error) {
 		s := results[i].Series[key]
 		if err != nil {
 			s.Errs = append(s.Errs, err)
+		} else if i < len(values) && math.IsNaN(values[i]) {
+			s.Errs = append(s.Errs, errNoValue)
 		} else if i < len(values) {
 			s.Values = append(s.Values, values[i])
 		}

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -123,9 +124,11 @@ func dial(ctx context.Context, port int) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 }
 
-// Wrk loads the web server with wrk and returns its requests per second.
-func Wrk(ctx context.Context, port int, d time.Duration) (float64, error) {
+// Wrk loads the web server with wrk and returns its requests per second. wrk's
+// environment gets more variables.
+func Wrk(ctx context.Context, port int, d time.Duration, env ...string) (float64, error) {
 	c := exec.CommandContext(ctx, "wrk", "-t1", "-c"+strconv.Itoa(connections), fmt.Sprintf("-d%ds", int(d.Seconds())), fmt.Sprintf("http://127.0.0.1:%d/", port))
+	c.Env = append(os.Environ(), env...)
 	b, err := c.CombinedOutput()
 	if err != nil {
 		return 0, fmt.Errorf("wrk: %w: %s", err, b)

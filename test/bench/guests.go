@@ -1,6 +1,7 @@
 package main
 
-// The guests: each turns a Go program into an image.
+// The guests: each turns a Go program into an image. elfguests.go has how they
+// run Linux programs.
 
 import (
 	"bufio"
@@ -40,12 +41,15 @@ const (
 	Small         // for the least memory
 )
 
-// Guest makes images. Image builds the program at its first call and returns
-// the same files afterwards.
+// Guest makes images of Go programs, and runs Linux programs. Image builds the
+// program at its first call and returns the same files afterwards. Run starts an
+// app; port, if it is not zero, is the host's that leads to it. The caller stops
+// the machine.
 type Guest interface {
 	Key() string  // in -guests
 	Name() string // in the table
 	Image(ctx context.Context, p Program, cpus int, why Purpose) (Image, error)
+	Run(ctx context.Context, b *Bench, a *App, cpus, port int) (*Machine, error)
 }
 
 // builder compiles programs once and keeps what it makes in dir.
@@ -108,10 +112,15 @@ func (g *kilnGuest) Image(ctx context.Context, p Program, _ int, _ Purpose) (Ima
 		}
 		defer f.Close()
 		m := &abi.Manifest{Args: []string{"/" + p.Name}}
-		m.Net.Addresses, m.Net.Gateways, m.Net.DNS = []string{"10.0.2.15/24"}, []string{"10.0.2.2"}, []string{"10.0.2.3"}
+		m.Net = staticNet()
 		return abi.NewArchiveWriter(f, m).Close()
 	})
 	return Image{Kernel: kernel, Initrd: initrd}, err
+}
+
+// staticNet is what QEMU's user network gives by DHCP.
+func staticNet() abi.NetConfig {
+	return abi.NetConfig{Addresses: []string{"10.0.2.15/24"}, Gateways: []string{"10.0.2.2"}, DNS: []string{"10.0.2.3"}}
 }
 
 func (g *kilnGuest) kernel(ctx context.Context, p Program) (string, error) {
@@ -202,8 +211,7 @@ func (g *debianGuest) Image(ctx context.Context, p Program, _ int, why Purpose) 
 	if err != nil {
 		return Image{}, err
 	}
-	line := append([]string{"console=ttyS0 reboot=t panic=-1 quiet", tscOption(g.tscKHz)}, smallOptions(why)...)
-	i := Image{Kernel: k.Path, Append: strings.Join(line, " "), ACPI: p.Net}
+	i := Image{Kernel: k.Path, Append: g.commandLine(why), ACPI: p.Net}
 	if !p.Net {
 		i.Initrd, err = g.initramfs(ctx, "debian-"+p.Name+".cpio", "init", p)
 		return i, err
@@ -216,6 +224,10 @@ func (g *debianGuest) Image(ctx context.Context, p Program, _ int, why Purpose) 
 	return i, err
 }
 
+func (g *debianGuest) commandLine(why Purpose) string {
+	return strings.Join(append([]string{"console=ttyS0 reboot=t panic=-1 quiet", tscOption(g.tscKHz)}, smallOptions(why)...), " ")
+}
+
 // drivers returns the init that loads modules, and the modules.
 func (g *debianGuest) drivers(ctx context.Context, k *linux.Kernel) ([]linux.File, error) {
 	bin, err := g.static(ctx, "kiln/test/bench/linux/init")
@@ -226,7 +238,13 @@ func (g *debianGuest) drivers(ctx context.Context, k *linux.Kernel) ([]linux.Fil
 	if err != nil {
 		return nil, err
 	}
-	files := []linux.File{linux.Exec("init", data), linux.Dir("modules")}
+	modules, err := moduleFiles(k)
+	return append([]linux.File{linux.Exec("init", data)}, modules...), err
+}
+
+// moduleFiles returns the directory from which an init loads modules.
+func moduleFiles(k *linux.Kernel) ([]linux.File, error) {
+	files := []linux.File{linux.Dir("modules")}
 	for i, m := range k.Modules {
 		data, err := os.ReadFile(m)
 		if err != nil {

@@ -128,14 +128,18 @@ type chunk struct {
 
 // Start boots a machine. The caller stops it; QEMU also dies with this process.
 func (h Hypervisor) Start(ctx context.Context, s Spec) (*Machine, error) {
+	return launch(exec.CommandContext(ctx, h.Path, h.args(s)...), s.Port)
+}
+
+// launch starts a command as a machine: what it prints is the console.
+func launch(cmd *exec.Cmd, port int) (*Machine, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, h.Path, h.args(s)...)
 	cmd.Stdout, cmd.Stderr = w, w
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	m := &Machine{Port: s.Port, cmd: cmd, ended: make(chan struct{}), grown: make(chan struct{}), began: time.Now()}
+	m := &Machine{Port: port, cmd: cmd, ended: make(chan struct{}), grown: make(chan struct{}), began: time.Now()}
 	err = cmd.Start()
 	w.Close()
 	if err != nil {

@@ -1,8 +1,8 @@
-// Bench compares Kiln with Linux guests that run the same static Go program on
-// the same virtual machine, and prints one table. docs/benchmarks.md says how
+// Bench compares Kiln with Linux guests that run the same static Go program, or
+// with -elf the same Linux programs, on the same virtual machine, and prints one table. docs/benchmarks.md says how
 // to run and read it.
 //
-//	go run ./test/bench [-quick] [-runs N] [-rows REGEXP] [-guests LIST] [-markdown]
+//	go run ./test/bench [-elf] [-quick] [-runs N] [-rows REGEXP] [-guests LIST] [-markdown]
 //	go run ./test/bench -profile PROGRAM [-guests NAME]
 package main
 
@@ -25,25 +25,26 @@ import (
 )
 
 type options struct {
-	quick, markdown, prepare bool
-	runs, tscKHz             int
-	rows                     *regexp.Regexp
-	guests                   []string
-	accel, qemu              string
-	kiln, kernels            string
-	profile                  string
+	elf, quick, markdown, prepare bool
+	runs, tscKHz                  int
+	rows                          *regexp.Regexp
+	guests                        []string
+	accel, qemu                   string
+	kiln, kernels                 string
+	profile                       string
 }
 
 func parse(args []string) (options, error) {
 	o := options{rows: regexp.MustCompile("")}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.BoolVar(&o.elf, "elf", false, "run Linux programs: system calls and servers")
 	f.BoolVar(&o.quick, "quick", false, "fewer and shorter runs; leave out what takes long")
 	f.IntVar(&o.runs, "runs", 0, "`number` of runs of each guest (default 7, with -quick 3)")
 	f.Func("rows", "measure only rows whose name matches the `regexp`", func(s string) (err error) {
 		o.rows, err = regexp.Compile(s)
 		return err
 	})
-	guests := f.String("guests", "kiln,trimmed,debian", "`list` of guests to measure")
+	guests := f.String("guests", "", "`list` of guests to measure (default kiln,trimmed,debian, with -elf native too)")
 	f.BoolVar(&o.markdown, "markdown", false, "print the tables as Markdown")
 	f.StringVar(&o.accel, "accel", "tcg", "QEMU's accelerator, tcg or kvm")
 	f.StringVar(&o.qemu, "qemu", "qemu-system-x86_64", "the QEMU `program`")
@@ -57,6 +58,12 @@ func parse(args []string) (options, error) {
 	}
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q: bench takes flags only, see -help", f.Arg(0))
+	}
+	if *guests == "" {
+		*guests = "kiln,trimmed,debian"
+		if o.elf {
+			*guests += ",native"
+		}
 	}
 	o.guests = strings.Split(*guests, ",")
 	if o.runs == 0 {
@@ -131,20 +138,24 @@ func newBench(o options, dir string, log io.Writer) (*Bench, error) {
 		&kilnGuest{builder: build, command: o.kiln, kernels: o.kernels},
 		&trimmedGuest{builder: build, store: store, tscKHz: o.tscKHz, accel: o.accel},
 		&debianGuest{builder: build, store: store, tscKHz: o.tscKHz},
+		nativeGuest{},
 	}
-	b := &Bench{builder: build, vmm: Hypervisor{Path: qemu, Accel: o.accel}, runs: o.runs, quick: o.quick, tscKHz: o.tscKHz, log: log}
+	b := &Bench{builder: build, apps: &apps{build, store}, elf: o.elf, vmm: Hypervisor{Path: qemu, Accel: o.accel}, runs: o.runs, quick: o.quick, tscKHz: o.tscKHz, log: log}
 	for _, key := range o.guests {
 		i := slices.IndexFunc(all, func(g Guest) bool { return g.Key() == key })
 		if i < 0 {
-			return nil, fmt.Errorf("unknown guest %q: there are kiln, trimmed and debian", key)
+			return nil, fmt.Errorf("unknown guest %q: there are kiln, trimmed, debian and native", key)
 		}
 		b.guests = append(b.guests, all[i])
 	}
 	return b, nil
 }
 
-// prepare makes all images.
+// prepare makes all images, or with -elf what they are made of.
 func (b *Bench) prepare(ctx context.Context) error {
+	if b.elf {
+		return b.apps.prepare(ctx)
+	}
 	for _, g := range b.guests {
 		for _, p := range programs {
 			for _, cpus := range []int{1, 2} {
@@ -159,8 +170,12 @@ func (b *Bench) prepare(ctx context.Context) error {
 
 // measureAll runs the experiments that have a row of interest.
 func (b *Bench) measureAll(ctx context.Context, rows *regexp.Regexp) ([]Result, error) {
-	var all []Result
-	for _, e := range experiments() {
+	var measured []Result
+	all := experiments()
+	if b.elf {
+		all = elfExperiments()
+	}
+	for _, e := range all {
 		wanted := slices.ContainsFunc(e.Rows, func(r Row) bool { return rows.MatchString(r.Name) })
 		if !wanted || e.Slow && b.quick {
 			continue
@@ -169,12 +184,12 @@ func (b *Bench) measureAll(ctx context.Context, rows *regexp.Regexp) ([]Result, 
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, results...)
+		measured = append(measured, results...)
 	}
-	if len(all) == 0 {
+	if len(measured) == 0 {
 		return nil, errors.New("no row is left to measure: check -rows, and that -quick does not leave it out")
 	}
-	return all, nil
+	return measured, nil
 }
 
 func (b *Bench) print(ctx context.Context, out io.Writer, results []Result, o options) {

@@ -75,6 +75,9 @@ func (e *Epoll) Control(op, fd int, f *fs.File, ev Event) error {
 	k := key{fd, f}
 	switch op {
 	case Add:
+		if err := e.mayAdd(p, ev); err != nil {
+			return err
+		}
 		return e.add(k, p, ev)
 	case Delete:
 		it := e.drop(k)
@@ -86,12 +89,16 @@ func (e *Epoll) Control(op, fd int, f *fs.File, ev Event) error {
 	case Modify:
 		e.mu.Lock()
 		it := e.items[k]
-		if it != nil {
+		single := it != nil && (it.Events|ev.Events)&exclusive != 0
+		if it != nil && !single {
 			it.Event = ev
 		}
 		e.mu.Unlock()
-		if it == nil {
+		switch {
+		case it == nil:
 			return syscall.ENOENT
+		case single:
+			return syscall.EINVAL
 		}
 		if p.Ready() != 0 {
 			e.put(it)
@@ -99,6 +106,49 @@ func (e *Epoll) Control(op, fd int, f *fs.File, ev Event) error {
 		return nil
 	}
 	return syscall.EINVAL
+}
+
+// What may come together with exclusive.
+const exclusiveSet = exclusive | wakeUp | edge | fs.In | fs.Out | fs.Err | fs.Hup
+
+// mayAdd makes epoll_ctl's checks on a new item. ELOOP: instances would watch
+// each other in a circle, or in a chain that is too long. The caller keeps
+// others from nesting instances at the same time.
+func (e *Epoll) mayAdd(p fs.Pollable, ev Event) error {
+	inner, nested := p.(*Epoll)
+	if ev.Events&exclusive != 0 && (nested || ev.Events&^exclusiveSet != 0) {
+		return syscall.EINVAL
+	}
+	if nested && !inner.avoids(e, maxNested) {
+		return syscall.ELOOP
+	}
+	return nil
+}
+
+// maxNested is how many instances may watch one another in a chain, below the
+// outermost.
+const maxNested = 4
+
+// avoids reports whether no chain from e leads to other or is longer than
+// depth.
+func (e *Epoll) avoids(other *Epoll, depth int) bool {
+	if e == other || depth == 0 {
+		return false
+	}
+	e.mu.Lock()
+	var inner []*Epoll
+	for _, it := range e.items {
+		if x, ok := it.p.(*Epoll); ok {
+			inner = append(inner, x)
+		}
+	}
+	e.mu.Unlock()
+	for _, x := range inner {
+		if !x.avoids(other, depth-1) {
+			return false
+		}
+	}
+	return true
 }
 
 func (e *Epoll) add(k key, p fs.Pollable, ev Event) error {

@@ -29,6 +29,7 @@ type Info struct {
 	Random   func(p []byte)
 	Release  string // as uname's
 	Version  string
+	personality
 }
 
 // uptime is the time since the start of the machine.
@@ -67,6 +68,7 @@ func New(in *Info) *fs.FileSystem {
 		return "nr_free_pages " + strconv.FormatUint(free/4096, 10) + "\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\npgfault 0\npgmajfault 0\n"
 	})
 	in.addSettings(root.sub("sys"))
+	in.addMachine(root)
 	return f
 }
 
@@ -104,6 +106,7 @@ func NewSys(in *Info) *fs.FileSystem {
 	for _, name := range []string{"online", "possible", "present"} {
 		cpu.text(name, constant(strings.TrimSuffix("0-"+strconv.Itoa(in.CPUs-1), "-0")))
 	}
+	in.addHardware(root)
 	return f
 }
 

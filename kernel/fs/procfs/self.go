@@ -34,6 +34,7 @@ func (in *Info) addSelf(t tree) {
 	t.text("statm", in.statm)
 	t.text("mountinfo", in.mountinfo)
 	t.text("mounts", in.mounts)
+	in.addProcess(t)
 }
 
 func zeroed(list []string) string {

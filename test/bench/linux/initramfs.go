@@ -41,6 +41,10 @@ func BaseFiles() []File {
 	}
 }
 
+// Random returns the device from which programs that do not know getrandom
+// take their seeds.
+func Random() File { return File{Name: "dev/urandom", Mode: modeChar, Major: 1, Minor: 9} }
+
 // Initramfs encodes an archive. Parents come before their children.
 func Initramfs(files []File) []byte {
 	var b bytes.Buffer

@@ -4,8 +4,8 @@ package kernel
 
 import (
 	"kiln/abi"
-	"kiln/kernel/gosys"
 	"kiln/kernel/metal"
+	"kiln/kernel/sys"
 	"syscall"
 	"unsafe"
 
@@ -24,7 +24,7 @@ func Files(*System) {}
 // Calls is the part with more system calls.
 //
 //go:noinline
-func Calls(...gosys.Group) Part { return func(*System) {} }
+func Calls(...sys.Group) Part { return func(*System) {} }
 
 // UnixSockets is the part for programs that make sockets without package net.
 //

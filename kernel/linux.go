@@ -1,0 +1,161 @@
+//go:build kiln_linux
+
+package kernel
+
+// The program is a Linux program: package linux loads it and runs it in ring 3.
+// The Go program that this kernel is makes no system calls but metal's.
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"kiln/kernel/fs"
+	"kiln/kernel/fs/procfs"
+	"kiln/kernel/linux"
+	"kiln/kernel/linux/mm"
+	"kiln/kernel/metal"
+	"kiln/kernel/sys"
+)
+
+// What a shell's status is if a program is not there, or cannot be run.
+const (
+	exitNotRun   = 126
+	exitNotFound = 127
+)
+
+func (s *System) numbers() fs.Numbers {
+	n := fs.NewNumbers(s.fileLimit)
+	for fd := range 3 {
+		n.ClaimFD(fd) // the console's, as with metal
+	}
+	return n
+}
+
+// fileLimit is RLIMIT_NOFILE; before there are calls, there is the console.
+func (s *System) fileLimit() int {
+	if s.calls == nil {
+		return 3
+	}
+	return s.calls.FileLimit()
+}
+
+func (s *System) installCalls() {
+	s.calls = sys.New(sys.Config{
+		Machine: machine{s.console}, FDs: s.fds, Hostname: s.manifest.Hostname, Start: s.start,
+	})
+}
+
+// personality is what this kernel has beyond that of a Go program.
+type personality struct{ info *procfs.Info }
+
+// describe lets /proc show the program and its network.
+func (s *System) describe(info *procfs.Info) {
+	info.Net = s.calls.NetFiles()
+	s.info = info
+}
+
+func (s *System) writeKept() {}
+
+// RunLinux runs the Linux program that the manifest names and returns its exit
+// status. The machine's signals go to the program.
+func (s *System) RunLinux() (status int) {
+	random := func(b []byte) { s.calls.Random(b) }
+	p := linux.New(linux.Config{
+		Machine: ring3{time.Now().Add(-time.Duration(s.calls.Monotonic()))}, Calls: s.calls, FDs: s.fds, View: s.view, Random: random, Complain: func(line string) { s.complain(strings.TrimPrefix(line, "kiln: ")) },
+		Windows: new(metal.Windows),
+	})
+	m := s.manifest
+	if m.Trace != "" {
+		p.Trace(traceConfig(m.Trace), func(line string) { s.console.stderr.Write([]byte(line + "\n")) })
+	}
+	exe := m.Exe
+	if exe == "" && len(m.Args) > 0 {
+		exe = m.Args[0]
+	}
+	t, err := p.Load(exe, m.Args, m.Env)
+	if err != nil {
+		s.complain(err.Error())
+		if errors.Is(err, syscall.ENOENT) {
+			return exitNotFound
+		}
+		return exitNotRun
+	}
+	metal.Trace("program loaded")
+	go relaySignals(p)
+	status = p.Run(t)
+	for _, line := range p.Summary() {
+		s.console.stderr.Write([]byte(line + "\n"))
+	}
+	if status != 0 {
+		for _, line := range p.Report() {
+			s.complain(line)
+		}
+	}
+	return status
+}
+
+// relaySignals hands on what the machine tells this kernel as signals: the host
+// wants it to end.
+func relaySignals(p *linux.Program) {
+	ch := make(chan os.Signal, 8)
+	signal.Notify(ch, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGWINCH)
+	for s := range ch {
+		p.Signal(int(s.(syscall.Signal)))
+	}
+}
+
+// traceConfig reads the manifest's record: names of calls, or "all", with commas
+// between; "summary" asks for a table.
+func traceConfig(v string) (t linux.Trace) {
+	for _, name := range strings.Split(v, ",") {
+		switch name {
+		case "all":
+		case "summary":
+			t.Summary = true
+		default:
+			t.Filter = append(t.Filter, name)
+		}
+	}
+	return t
+}
+
+// ring3 is metal as package linux wants it.
+type ring3 struct {
+	booted time.Time // when the monotonic clock was 0
+}
+
+func (ring3) NewRegs() *metal.UserRegs           { return metal.NewUserRegs() }
+func (ring3) Enter(r *metal.UserRegs) metal.Exit { return metal.Enter(r) }
+func (ring3) Kick(r *metal.UserRegs)             { metal.Kick(r) }
+func (ring3) CPUs() int                          { return metal.CPUs() }
+func (ring3) Load32(addr uint64) (uint32, bool)  { return metal.LoadUser32(addr) }
+func (ring3) ClockPage() []byte                  { return metal.ClockPage().Bytes() }
+func (r ring3) Monotonic() int64                 { return int64(time.Since(r.booted)) }
+func (ring3) Features() uint32                   { return metal.CPUFeatures() }
+func (ring3) CompareAndSwap32(addr uint64, old, new uint32) (uint32, bool) {
+	return metal.CasUser32(addr, old, new)
+}
+
+func (ring3) AllocFrame() (mm.Frame, bool) { f, ok := metal.AllocFrame(); return mm.Frame(f), ok }
+func (ring3) FreeFrame(f mm.Frame)         { metal.FreeFrame(metal.Frame(f)) }
+func (ring3) FrameBytes(f mm.Frame) []byte { return metal.Frame(f).Bytes() }
+func (ring3) FrameAt(page []byte) mm.Frame { return mm.Frame(metal.FrameAt(page)) }
+func (ring3) Unmap(addr, n uint64) int     { return metal.UserUnmap(uintptr(addr), uintptr(n)) }
+func (ring3) Protect(addr, n uint64, p mm.Prot) {
+	metal.UserProtect(uintptr(addr), uintptr(n), metal.Prot(p))
+}
+func (ring3) Move(from, to, n uint64)           { metal.UserMove(uintptr(from), uintptr(to), uintptr(n)) }
+func (ring3) Count(addr, n uint64) int          { return metal.UserCount(uintptr(addr), uintptr(n)) }
+func (ring3) CopyIn(b []byte, addr uint64) int  { return metal.CopyIn(b, addr) }
+func (ring3) CopyOut(addr uint64, b []byte) int { return metal.CopyOut(addr, b) }
+func (ring3) MapFrame(addr uint64, f mm.Frame, p mm.Prot, owned bool) bool {
+	return metal.UserMap(uintptr(addr), metal.Frame(f), metal.Prot(p), owned)
+}
+func (ring3) Mapped(addr uint64) (mm.Frame, mm.Prot, bool) {
+	f, p, ok := metal.UserMapped(uintptr(addr))
+	return mm.Frame(f), mm.Prot(p), ok
+}

@@ -1,0 +1,95 @@
+package mm
+
+import (
+	"syscall"
+
+	"kiln/kernel/fs"
+)
+
+// PageSize is the size of a page.
+const PageSize = 4096
+
+const pageMask = PageSize - 1
+
+// Prot is what may be done with a page: PROT_READ and its kin.
+type Prot uint32
+
+// Rights. ProtSem means nothing; the last two are flags of mprotect(2).
+const (
+	ProtRead      Prot = 1
+	ProtWrite     Prot = 2
+	ProtExec      Prot = 4
+	ProtSem       Prot = 8
+	ProtGrowsDown Prot = 0x01000000
+	ProtGrowsUp   Prot = 0x02000000
+
+	protAll = ProtRead | ProtWrite | ProtExec
+)
+
+// hardware is p as x86 can do it: what may be used at all may be read.
+func (p Prot) hardware() Prot {
+	if p&protAll == 0 {
+		return 0
+	}
+	return p&protAll | ProtRead
+}
+
+// Frame is the physical address of a page.
+type Frame uint64
+
+// Pages are frames and the page tables of the program. Addresses and sizes are
+// multiples of the page size.
+//
+// Alloc, Free, Bytes, Map, Mapped and the copies may run beside everything; of
+// Unmap, Protect and Move one runs at a time.
+type Pages interface {
+	// AllocFrame returns a zeroed frame. false: there is no memory.
+	AllocFrame() (Frame, bool)
+	FreeFrame(Frame)
+	// FrameBytes is the page in the kernel's memory.
+	FrameBytes(Frame) []byte
+	// FrameAt returns the frame behind a page of kernel memory, which exists
+	// from then on.
+	FrameAt(page []byte) Frame
+
+	// MapFrame enters a page. false: there is one already. owned: the frame is
+	// freed when the page is unmapped.
+	MapFrame(addr uint64, f Frame, prot Prot, owned bool) bool
+	// Unmap takes pages out and returns how many there were. When it returns,
+	// no CPU knows them any more. It passes over what is empty quickly: n may
+	// be terabytes.
+	Unmap(addr, n uint64) int
+	// Protect changes the rights of what is there. A page without rights keeps
+	// its place and its frame.
+	Protect(addr, n uint64, prot Prot)
+	// Move moves what is there; the new place is empty, and may not overlap.
+	Move(from, to, n uint64)
+	// Mapped returns what is entered for a page, also if it has no rights.
+	Mapped(addr uint64) (Frame, Prot, bool)
+	// Count returns how many pages there are in a range.
+	Count(addr, n uint64) int
+
+	// CopyIn copies from the program's memory, CopyOut to it, as its rights
+	// allow. They return how far they came before a fault. addr may be any
+	// number.
+	CopyIn(dst []byte, addr uint64) int
+	CopyOut(addr uint64, src []byte) int
+}
+
+// File is an open file; *fs.File is one.
+type File interface {
+	// Ops has an fs.ReaderAt and an fs.Sizer if the file can be mapped
+	// privately, and an fs.Mapper if it can be mapped shared.
+	Ops() any
+	Flags() int
+	Stat() syscall.Stat_t
+	Name() string
+	// Hold takes another reference, unless the last one is gone.
+	Hold() bool
+	Close() error
+}
+
+var _ File = (*fs.File)(nil)
+
+func pageDown(v uint64) uint64 { return v &^ pageMask }
+func pageUp(v uint64) uint64   { return (v + pageMask) &^ pageMask }

@@ -1,0 +1,260 @@
+//go:build kiln_linux
+
+package metal
+
+import (
+	"encoding/binary"
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	"kiln/kernel/metal/clock"
+)
+
+const linuxPrograms = true
+
+//go:noescape
+func enterUser(r *UserRegs) (left uintptr)
+func userEntries() (syscall, trap uintptr)
+func userLeft()
+func loadNoLDT()
+
+// Why enterUser returned; kick* otherwise.
+const (
+	leftSyscall = iota
+	leftFault
+	leftAgain  // an interrupt, or the runtime wants to preempt the goroutine
+	leftWanted // Kick
+)
+
+var haveSMAP, haveXINUSE uint32 // XGETBV tells what of the FPU is in use
+
+// loadUser makes this CPU ready for ring 3.
+func (c *cpu) loadUser() {
+	if haveFSGSBASE == 0 || xcr0 == 0 {
+		fatal("this CPU is too old to run Linux programs: it has no FSGSBASE or no XSAVE", 0)
+	}
+	_, features, _, _ := cpuid(7, 0)
+	if features&(1<<20) != 0 {
+		haveSMAP = 1
+	}
+	// QEMU says of all components that they are in use.
+	if a, _, _, _ := cpuid(0xd, 1); a&(1<<2) != 0 && clock.Detect(cpuid).Kind != clock.TCG {
+		haveXINUSE = 1
+	}
+	if a := userAccesses(); !a.inOrder() {
+		fatal("the linker has moved the accesses to user memory", 0)
+	}
+	wrmsr(msrFMASK, 0x47700) // NT and IOPL, too, which a program may have set
+	loadNoLDT()
+	if _, _, _, d := cpuid(0x80000001, 0); d&(1<<27) != 0 {
+		wrmsr(msrTSCAux, c.id) // RDTSCP and RDPID give the CPU's number
+	}
+	c.kick = kickArm
+}
+
+const msrTSCAux = 0xc0000103
+
+// NewUserRegs returns registers that are all zero, but for the flags and the FPU,
+// which are as at the start of a program.
+//
+//go:noinline
+func NewUserRegs() *UserRegs {
+	r := new(UserRegs) // not inlined, it is on the heap
+	r.check()
+	r.CS, r.SS, r.Flags = 0x23, 0x1b, 0x202
+	r.resetFP()
+	return r
+}
+
+func (r *UserRegs) addr() uintptr { return uintptr(unsafe.Pointer(r)) }
+
+// check: within one page, and aligned for the CPU's pushes and XSAVE.
+func (r *UserRegs) check() {
+	if r.addr()%userRegsSize != 0 {
+		panic("metal: UserRegs are made by NewUserRegs")
+	}
+}
+
+// Enter runs the program on r until it makes a system call, faults or is kicked.
+// It does not return for the kernel's own interrupts and for other goroutines,
+// which have their turn meanwhile.
+func Enter(r *UserRegs) Exit {
+	r.check()
+	for {
+		switch left := enterUser(r); left {
+		case leftSyscall:
+			return ExitSyscall
+		case leftFault:
+			return ExitFault
+		case leftWanted:
+			atomic.StoreUint32(&r.want, 0)
+			return ExitKick
+		default:
+			kicked(left)
+		}
+	}
+}
+
+// kicked does what made enterUser return. It is a function of its own because the
+// runtime preempts a goroutine at its beginning, and not in assembly.
+//
+//go:noinline
+func kicked(why uintptr) {
+	if why&kickArm != 0 {
+		inMetal(armTick, 0, 0, 0)
+	}
+	if why&kickYield != 0 {
+		trapSyscall(syscall.SYS_SCHED_YIELD, 0, 0, 0, 0, 0, 0)
+	}
+	if why&kickDevice != 0 {
+		turn()
+	} else if why&kickTick != 0 {
+		runtime.Gosched()
+	}
+}
+
+// turns are netpoller descriptors that no goroutine uses at present, see turn.
+var turns struct {
+	mu   sync.Mutex
+	free []*Interrupt
+}
+
+// turn lets the drivers' goroutines run that the netpoller has something for.
+// runtime.Gosched would not do: the runtime polls only when no goroutine can run,
+// and one that yields can.
+func turn() {
+	turns.mu.Lock()
+	var i *Interrupt
+	if n := len(turns.free); n > 0 {
+		i = turns.free[n-1]
+		turns.free = turns.free[:n-1]
+	}
+	turns.mu.Unlock()
+	if i == nil {
+		if i = newTurn(); i == nil {
+			runtime.Gosched()
+			return
+		}
+	}
+	i.Turn()
+	turns.mu.Lock()
+	turns.free = append(turns.free, i)
+	turns.mu.Unlock()
+}
+
+func newTurn() *Interrupt {
+	fd := inMetal(allocFD, 3, fdInterrupt, 0)
+	if isErr(fd) {
+		return nil
+	}
+	poll, ok := pollOpen(fd)
+	if !ok {
+		FreeFD(int(fd))
+		return nil
+	}
+	return &Interrupt{fd: fd, poll: poll}
+}
+
+// Kick makes Enter return ExitKick soon: the one that runs r, or the next one.
+func Kick(r *UserRegs) {
+	// Exchanging is a barrier: enterUser1 looks for the wish after it has made
+	// r known as its CPU's, which is seen here.
+	if atomic.SwapUint32(&r.want, 1) != 0 {
+		return
+	}
+	for i := uintptr(0); i < uintptr(ncpu); i++ {
+		if atomic.LoadUintptr(&cpuAt(i).uregs) == r.addr() {
+			inMetal(interruptUser, i, r.addr(), 0)
+		}
+	}
+}
+
+// interruptUser takes r out of ring 3 on CPU i, if it is there.
+func interruptUser(i, r, _ uintptr) uintptr {
+	if c := cpuAt(i); c != thisCPU() && atomic.LoadUintptr(&c.uregs) == r {
+		sendIPI(c, vecIPI)
+	}
+	return 0
+}
+
+// --- the FPU state ---
+
+// Places in the XSAVE image (Intel SDM volume 1, 13.4).
+const (
+	fpControl = 0
+	fpMXCSR   = 24
+	fpXMM     = 160
+	fpLegacy  = 512 // the end of the FXSAVE image
+	fpBits    = 512 // XSTATE_BV: which components are not in their initial state
+	fpCompact = 520 // XCOMP_BV
+	fpHeader  = 576 // the end of the header
+)
+
+func (r *UserRegs) resetFP() {
+	r.fp = [fpSize]byte{}
+	binary.LittleEndian.PutUint16(r.fp[fpControl:], 0x37f)
+	binary.LittleEndian.PutUint32(r.fp[fpMXCSR:], 0x1f80)
+	r.fpFull = 0
+}
+
+// FPState returns the FPU state as an XSAVE image in the standard format. It is
+// r's own, valid until r is next entered.
+func (r *UserRegs) FPState() []byte {
+	if r.fpFull == 0 {
+		x := r.fp
+		r.resetFP()
+		copy(r.fp[fpMXCSR:][:4], x[fpMXCSR:])
+		copy(r.fp[fpXMM:][:256], x[fpXMM:])
+		r.fp[fpBits] = 2 // SSE
+		r.fpFull = 1
+	}
+	binary.LittleEndian.PutUint32(r.fp[fpMXCSR+4:], mxcsrMask)
+	return r.fp[:min(xsaveSize, fpSize)]
+}
+
+// mxcsrMask are the bits of MXCSR that exist, on every CPU with SSE2.
+const mxcsrMask = 0xffff
+
+var errFPState = errors.New("not an FPU state")
+
+// SetFPState sets the FPU state from an XSAVE image in the standard format, or
+// from an FXSAVE image of 512 bytes. It comes from the program, and may be
+// anything: an error says that the CPU would not take it.
+func (r *UserRegs) SetFPState(b []byte) error {
+	if len(b) < fpLegacy || binary.LittleEndian.Uint32(b[fpMXCSR:])&^mxcsrMask != 0 {
+		return errFPState
+	}
+	bits := uint64(3)
+	if len(b) > fpLegacy {
+		if len(b) < fpHeader {
+			return errFPState
+		}
+		bits = binary.LittleEndian.Uint64(b[fpBits:])
+		if bits&^uint64(xcr0) != 0 || binary.LittleEndian.Uint64(b[fpCompact:]) != 0 {
+			return errFPState
+		}
+	}
+	r.fp = [fpSize]byte{}
+	copy(r.fp[:fpLegacy], b)
+	if len(b) > fpHeader {
+		copy(r.fp[fpHeader:], b[fpHeader:])
+	} else {
+		bits &= 3
+	}
+	binary.LittleEndian.PutUint64(r.fp[fpBits:], bits)
+	r.fpFull = 1
+	return nil
+}
+
+// CopyFPFrom sets the FPU state to another thread's, which is not in ring 3.
+func (r *UserRegs) CopyFPFrom(o *UserRegs) { r.fp, r.fpFull = o.fp, o.fpFull }
+
+// CPUFeatures returns the CPU's feature bits for AT_HWCAP: EDX of CPUID leaf 1.
+func CPUFeatures() uint32 {
+	_, _, _, d := cpuid(1, 0)
+	return d
+}

@@ -1,0 +1,343 @@
+//go:build kiln_linux
+
+package metal
+
+import (
+	"sync"
+	"sync/atomic"
+	"unsafe"
+)
+
+// The page tables of the lower half. Goroutines change them; entries are set with
+// compare-and-swap, because faults of several threads are handled side by side
+// and because the CPU sets the accessed and dirty bits.
+//
+// A TLB does not keep what is not present, so entering a page needs no flush. Taking
+// rights away does, on every CPU that has touched user memory: there is one round
+// of interrupts for each call of UserUnmap, UserProtect or UserMove, and frames
+// and tables are freed after it.
+
+// What addresses a program can have. The page below 1<<47 stays empty: SYSCALL at
+// its end would return to an address that is not canonical.
+const (
+	UserStart = 0x10000
+	UserEnd   = 1<<47 - pageSize
+)
+
+const userEnd = UserEnd
+
+const (
+	pteU     = 1 << 2  // open to ring 3
+	pteD     = 1 << 6  // dirty
+	pteOwned = 1 << 10 // ours: the frame is freed when the page is unmapped
+	pteUser  = pteP | pteW | pteU
+)
+
+// userTables is held exclusively while tables are taken out.
+var userTables sync.RWMutex
+
+// userPTE returns the address of the entry for va; 0: there is no table for it. With
+// create, tables are made.
+func userPTE(va uintptr, create bool) uintptr {
+	t := uintptr(dmapBase + bootTables)
+	for l := uint(4); l > 1; l-- {
+		e := t + (va>>(3+9*l)&511)*8
+		v := atomicLoad64(e)
+		if v == 0 {
+			if !create {
+				return 0
+			}
+			v = newUserTable(e)
+		}
+		t = dmapBase + uintptr(v&addrMask)
+	}
+	return t + (va>>12&511)*8
+}
+
+// newUserTable puts a table into entry e and returns the entry.
+func newUserTable(e uintptr) uint64 {
+	f, ok := allocFrame(tableReserve())
+	if !ok {
+		inMetal(endOutOfMemory, 0, 0, 0)
+	}
+	if !atomicCAS64(e, 0, uint64(f)|pteUser) {
+		FreeFrame(f)
+	}
+	return atomicLoad64(e)
+}
+
+func endOutOfMemory(_, _, _ uintptr) uintptr {
+	outOfMemory()
+	return 0
+}
+
+func userFlags(prot Prot) uint64 {
+	if prot == 0 {
+		return pteHeld | pteNX
+	}
+	f := uint64(pteP | pteU)
+	if prot&ProtWrite != 0 {
+		f |= pteW
+	}
+	if prot&ProtExec == 0 {
+		f |= pteNX
+	}
+	return f
+}
+
+// userProt is the inverse of userFlags.
+func userProt(v uint64) (p Prot) {
+	if v&pteP == 0 {
+		return 0
+	}
+	p = ProtRead
+	if v&pteW != 0 {
+		p |= ProtWrite
+	}
+	if v&pteNX == 0 {
+		p |= ProtExec
+	}
+	return p
+}
+
+func checkUserRange(addr, n uintptr) {
+	if (addr|n)&(pageSize-1) != 0 || addr < UserStart || addr >= UserEnd || n > UserEnd-addr {
+		panic("metal: not a range of user pages")
+	}
+}
+
+// UserMap makes frame f the program's page at addr. It returns false if there is a
+// page at addr already, which it leaves alone. owned says that f is freed when
+// the page is unmapped. Many may run side by side. It ends the machine if there
+// is no memory for a page table, which takes all of the kernel's reserve.
+func UserMap(addr uintptr, f Frame, prot Prot, owned bool) bool {
+	checkUserRange(addr, pageSize)
+	v := uint64(f) | userFlags(prot)
+	if owned {
+		v |= pteOwned
+	}
+	userTables.RLock()
+	ok := atomicCAS64(userPTE(addr, true), 0, v)
+	userTables.RUnlock()
+	return ok
+}
+
+// UserMapped returns what is mapped at addr; prot is 0 for a page without rights,
+// which has its frame.
+func UserMapped(addr uintptr) (f Frame, prot Prot, ok bool) {
+	v := userEntry(addr)
+	return Frame(v & addrMask), userProt(v), v != 0
+}
+
+// UserDirty reports whether the page at addr was written since it was mapped.
+func UserDirty(addr uintptr) bool { return userEntry(addr)&pteD != 0 }
+
+func userEntry(addr uintptr) (v uint64) {
+	if addr < UserStart || addr >= UserEnd {
+		return 0
+	}
+	userTables.RLock()
+	if e := userPTE(addr, false); e != 0 {
+		v = atomicLoad64(e)
+	}
+	userTables.RUnlock()
+	return v
+}
+
+// eachUserPage calls f with the address of every entry in [addr, addr+n) that is
+// not empty. It passes over missing tables as a whole.
+func eachUserPage(addr, n uintptr, f func(va, e uintptr)) {
+	for va, end := addr, addr+n; va < end; {
+		t := uintptr(dmapBase + bootTables)
+		l := uint(4)
+		for ; l > 1; l-- {
+			v := atomicLoad64(t + (va>>(3+9*l)&511)*8)
+			if v == 0 {
+				break
+			}
+			t = dmapBase + uintptr(v&addrMask)
+		}
+		if l > 1 {
+			va = (va>>(3+9*l) + 1) << (3 + 9*l)
+			continue
+		}
+		for stop := min(end, (va>>21+1)<<21); va < stop; va += pageSize {
+			if e := t + (va>>12&511)*8; atomicLoad64(e) != 0 {
+				f(va, e)
+			}
+		}
+	}
+}
+
+// UserCount returns the number of pages in [addr, addr+n).
+func UserCount(addr, n uintptr) (count int) {
+	checkUserRange(addr, n)
+	userTables.RLock()
+	eachUserPage(addr, n, func(_, _ uintptr) { count++ })
+	userTables.RUnlock()
+	return count
+}
+
+// UserUnmap takes the program's pages in [addr, addr+n) away, and returns how many
+// there were. When it returns, no CPU can reach them, and owned frames are free.
+// It frees the page tables whose whole range it is given. It may run beside all
+// else on other pages.
+func UserUnmap(addr, n uintptr) (count int) {
+	checkUserRange(addr, n)
+	fl := newFlusher()
+	userTables.RLock()
+	eachUserPage(addr, n, func(va, e uintptr) {
+		v := atomicSwap64(e, 0)
+		if v == 0 {
+			return
+		}
+		count++
+		fl.page(va, v)
+		if v&pteOwned != 0 {
+			fl.frames = append(fl.frames, Frame(v&addrMask))
+		}
+	})
+	userTables.RUnlock()
+	if n >= largePage {
+		userTables.Lock()
+		fl.takeTables(dmapBase+bootTables, 4, 0, addr, addr+n)
+		userTables.Unlock()
+	}
+	fl.flush()
+	return count
+}
+
+// UserProtect changes the rights of the program's pages in [addr, addr+n). Pages
+// without rights keep their frames. When it returns, no CPU uses rights that were
+// taken away; one that has not yet seen new ones may fault once more.
+func UserProtect(addr, n uintptr, prot Prot) {
+	checkUserRange(addr, n)
+	fl := newFlusher()
+	flags := userFlags(prot)
+	userTables.RLock()
+	eachUserPage(addr, n, func(va, e uintptr) {
+		for v := atomicLoad64(e); v != 0; v = atomicLoad64(e) {
+			const keep = addrMask | pteOwned | pteD
+			if !atomicCAS64(e, v, v&keep|flags) {
+				continue
+			}
+			if userProt(v)&^prot != 0 {
+				fl.page(va, v)
+			}
+			break
+		}
+	})
+	userTables.RUnlock()
+	fl.flush()
+}
+
+// UserMove moves the program's pages in [from, from+n) to [to, to+n), which is empty
+// and does not overlap.
+func UserMove(from, to, n uintptr) {
+	checkUserRange(from, n)
+	checkUserRange(to, n)
+	fl := newFlusher()
+	userTables.RLock()
+	eachUserPage(from, n, func(va, e uintptr) {
+		v := atomicSwap64(e, 0)
+		fl.page(va, v)
+		atomicCAS64(userPTE(to+(va-from), true), 0, v)
+	})
+	userTables.RUnlock()
+	fl.flush()
+}
+
+// A flusher collects what was unmapped until no CPU can reach it.
+type flusher struct {
+	n      uintptr          // pages that a TLB may know
+	pages  [maxPages]uint64 // the first of them
+	frames []Frame
+}
+
+// flushers are those not in use: metal reads them, so they may not be on a stack.
+var flushers = sync.Pool{New: func() any { return new(flusher) }}
+
+func newFlusher() *flusher { return flushers.Get().(*flusher) }
+
+// maxPages is how many pages are flushed one by one, before it is better to drop
+// all of a TLB.
+const maxPages = 16
+
+// page notes a page whose entry was v.
+func (fl *flusher) page(va uintptr, v uint64) {
+	if v&pteP == 0 {
+		return
+	}
+	if fl.n < maxPages {
+		fl.pages[fl.n] = uint64(va)
+	}
+	fl.n++
+}
+
+// takeTables takes out of the table at t, of the given level and for addresses
+// from base on, the tables that lie wholly within [start, end).
+func (fl *flusher) takeTables(t uintptr, level uint, base, start, end uintptr) {
+	size := uintptr(1) << (3 + 9*level) // of an entry
+	first := uintptr(0)
+	if start > base {
+		first = (start - base) / size
+	}
+	for i := first; i < 512 && base+i*size < end; i++ {
+		e := t + i*8
+		v := atomicLoad64(e)
+		if v == 0 {
+			continue
+		}
+		a := base + i*size
+		if level > 2 {
+			fl.takeTables(dmapBase+uintptr(v&addrMask), level-1, a, start, end)
+		}
+		if a >= start && a+size <= end {
+			atomicSwap64(e, 0)
+			fl.frames = append(fl.frames, Frame(v&addrMask))
+			fl.n = max(fl.n, maxPages+1)
+		}
+	}
+}
+
+// flush frees what was collected once no TLB knows it, and ends the use of fl.
+func (fl *flusher) flush() {
+	if fl.n > 0 {
+		inMetal(flushUser, uintptr(unsafe.Pointer(&fl.pages)), fl.n, 0)
+	}
+	for _, f := range fl.frames {
+		FreeFrame(f)
+	}
+	fl.n, fl.frames = 0, fl.frames[:0]
+	flushers.Put(fl)
+}
+
+// flushUser drops n pages, whose addresses are at list if there are no more than
+// maxPages, from the TLBs of all CPUs that have touched user memory.
+func flushUser(list, n, _ uintptr) uintptr {
+	c := thisCPU()
+	if n <= maxPages {
+		for i := uintptr(0); i < n; i++ {
+			invlpg(uintptr(peek64(list + i*8)))
+		}
+	} else {
+		flushTLB()
+	}
+	Fence() // the tables have changed before it is looked who has touched
+	asked := uint64(0)
+	for i := uintptr(0); i < uintptr(ncpu); i++ {
+		o := cpuAt(i)
+		if o == c || atomic.LoadUintptr(&o.touched) == 0 {
+			continue
+		}
+		asked |= 1 << i
+		atomic.StoreUint32(&o.flush, 1)
+		if atomic.LoadUint32(&o.idle) == 0 {
+			sendIPI(o, vecIPI)
+		}
+	}
+	for ; asked != 0; asked &= asked - 1 {
+		waitFlush(cpuAt(log2(asked & -asked)))
+	}
+	return 0
+}

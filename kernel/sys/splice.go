@@ -1,0 +1,226 @@
+//go:build kiln_linux
+
+package sys
+
+import (
+	"syscall"
+
+	"kiln/kernel/fs"
+)
+
+// splice(2) and its kin, by way of a buffer. What has been read and finds no
+// place goes back to where it came from.
+
+const (
+	spliceNonblock = 2
+	spliceFlags    = 15
+)
+
+func pipeOf(f *fs.File) fs.PipeEnd {
+	p, _ := f.Ops().(fs.PipeEnd)
+	return p
+}
+
+func splice(c *Calls, a args) (uintptr, error) {
+	if a.a6&^spliceFlags != 0 {
+		return 0, syscall.EINVAL
+	}
+	if a.a5 == 0 {
+		return 0, nil
+	}
+	in, err := c.file(a.a1)
+	if err != nil {
+		return 0, err
+	}
+	out, err := c.file(a.a3)
+	if err != nil {
+		return 0, err
+	}
+	if in.Flags()&syscall.O_ACCMODE == syscall.O_WRONLY || out.Flags()&syscall.O_ACCMODE == syscall.O_RDONLY {
+		return 0, syscall.EBADF
+	}
+	from, to := pipeOf(in), pipeOf(out)
+	switch {
+	case from == nil && to == nil:
+		return 0, syscall.EINVAL
+	case from != nil && !isNull(a.p2), to != nil && !isNull(a.p4):
+		return 0, syscall.ESPIPE
+	case from != nil && to != nil && from.SamePipe(to):
+		return 0, syscall.EINVAL
+	case out.Flags()&syscall.O_APPEND != 0 && to == nil:
+		return 0, syscall.EINVAL
+	}
+	r, err := c.offsets(a.p2, a.p4)
+	if err != nil {
+		return 0, err
+	}
+	m := move{c: c, in: in, out: out, from: from, to: to, at: r, nonblock: a.a6&spliceNonblock != 0}
+	n, err := m.run(int(min(a.a5, maxRW)))
+	if r.in != nil {
+		if err := put(c, a.p2, *r.in); err != nil {
+			return 0, err
+		}
+	}
+	if r.out != nil {
+		if err := put(c, a.p4, *r.out); err != nil {
+			return 0, err
+		}
+	}
+	return ret(n, err)
+}
+
+// move is a splice in progress.
+type move struct {
+	c        *Calls
+	in, out  *fs.File
+	from, to fs.PipeEnd // nil: not a pipe
+	at       ranges
+	nonblock bool // do not wait for pipes
+}
+
+// run moves up to n bytes: once there are some, what can be had without waiting.
+func (m *move) run(n int) (done int, err error) {
+	mk := m.c.mark()
+	defer m.c.release(mk)
+	buf := m.c.take(min(n, copyChunk))
+	for done < n {
+		k, err := m.once(buf[:min(len(buf), n-done)])
+		done += k
+		switch {
+		case err == syscall.EAGAIN && done == 0:
+			if err := m.wait(); err != nil {
+				return 0, err
+			}
+		case err != nil || k == 0:
+			return done, unless(done, err)
+		}
+	}
+	return done, nil
+}
+
+// once moves what there is and what there is room for. EAGAIN: nothing.
+func (m *move) once(b []byte) (int, error) {
+	if m.to != nil {
+		room := m.to.Room()
+		if room == 0 {
+			return 0, syscall.EAGAIN
+		}
+		b = b[:min(len(b), room)]
+	}
+	n, err := m.read(b)
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	w := 0
+	if m.at.out != nil {
+		w, err = m.out.WriteAt(*m.at.out, b[:n])
+		*m.at.out += int64(w)
+	} else {
+		w, err = m.out.Write(b[:n])
+	}
+	if err == syscall.EPIPE {
+		m.c.signal(int(syscall.SIGPIPE))
+	}
+	m.unread(b[w:n])
+	if w > 0 {
+		err = nil
+	}
+	return w, err
+}
+
+func (m *move) read(b []byte) (int, error) {
+	if m.at.in == nil {
+		return m.in.Read(b)
+	}
+	n, err := m.in.ReadAt(*m.at.in, b)
+	*m.at.in += int64(n)
+	return n, err
+}
+
+func (m *move) unread(b []byte) {
+	switch {
+	case m.from != nil:
+		m.from.Unread(b)
+	case m.at.in != nil:
+		*m.at.in -= int64(len(b))
+	default:
+		m.in.Seek(int64(-len(b)), 1)
+	}
+}
+
+// wait waits for the side that is not ready.
+func (m *move) wait() error {
+	f, events, pipe := m.in, fs.In, m.from != nil
+	if m.to != nil && m.to.Room() == 0 || m.in.Ready()&fs.In != 0 {
+		f, events, pipe = m.out, fs.Out, m.to != nil
+	}
+	if m.nonblock && pipe || !f.Blocking() {
+		return syscall.EAGAIN
+	}
+	return m.c.await(f, events)
+}
+
+func tee(c *Calls, a args) (uintptr, error) {
+	if a.a4&^spliceFlags != 0 {
+		return 0, syscall.EINVAL
+	}
+	if a.a3 == 0 {
+		return 0, nil
+	}
+	in, err := c.file(a.a1)
+	if err != nil {
+		return 0, err
+	}
+	out, err := c.file(a.a2)
+	if err != nil {
+		return 0, err
+	}
+	if in.Flags()&syscall.O_ACCMODE == syscall.O_WRONLY || out.Flags()&syscall.O_ACCMODE == syscall.O_RDONLY {
+		return 0, syscall.EBADF
+	}
+	from, to := pipeOf(in), pipeOf(out)
+	if from == nil || to == nil || from.SamePipe(to) {
+		return 0, syscall.EINVAL
+	}
+	buf := c.take(int(min(a.a3, window)))
+	for {
+		n, err := from.Peek(buf)
+		if err == nil && n > 0 {
+			if room := to.Room(); room == 0 {
+				n, err = 0, syscall.EAGAIN
+			} else {
+				n, err = to.Write(buf[:min(n, room)])
+			}
+		}
+		if err != syscall.EAGAIN || a.a4&spliceNonblock != 0 {
+			return ret(n, err)
+		}
+		f, events := in, fs.In
+		if from.Ready()&fs.In != 0 {
+			f, events = out, fs.Out
+		}
+		if err := c.await(f, events); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// vmsplice copies, as it may.
+func vmsplice(c *Calls, a args) (uintptr, error) {
+	if a.a4&^spliceFlags != 0 {
+		return 0, syscall.EINVAL
+	}
+	f, err := c.file(a.a1)
+	if err != nil {
+		return 0, err
+	}
+	p := pipeOf(f)
+	if p == nil {
+		return 0, syscall.EBADF
+	}
+	wait := f.Blocking() && a.a4&spliceNonblock == 0
+	if _, write := p.Ends(); write {
+		return ret(c.writeFromVec(f, a.p2, a.a3, noOffset, wait))
+	}
+	return ret(c.readToVec(f, a.p2, a.a3, noOffset, wait))
+}

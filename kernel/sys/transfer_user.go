@@ -1,0 +1,356 @@
+//go:build kiln_linux
+
+package sys
+
+import (
+	"syscall"
+
+	"kiln/kernel/fs"
+	"kiln/kernel/socket"
+)
+
+// Transfers between files and the memory of a program in ring 3. Bytes go
+// through a buffer, a window of a large transfer at a time. No buffer is held
+// while the thread waits: what is written is fetched again then, and what is
+// read goes into a new one. What a fault cuts short has transferred what came
+// before it; of a file with a position, the rest is not read.
+
+// chunk returns a buffer for the time of a call.
+func (c *Calls) chunk(n int) []byte { return c.take(n) }
+
+func (c *Calls) readTo(f *fs.File, p pointer, n uintptr, off int64) (int, error) {
+	v, total, err := c.single(p, n)
+	if err != nil {
+		return 0, err
+	}
+	return c.readVec(f, v, total, off, f.Blocking())
+}
+
+func (c *Calls) writeFrom(f *fs.File, p pointer, n uintptr, off int64) (int, error) {
+	v, total, err := c.single(p, n)
+	if err != nil {
+		return 0, err
+	}
+	return c.writeVec(f, v, total, off, f.Blocking())
+}
+
+func (c *Calls) readToVec(f *fs.File, p pointer, n uintptr, off int64, wait bool) (int, error) {
+	v, total, err := c.vectors(p, n)
+	if err != nil {
+		return 0, err
+	}
+	return c.readVec(f, v, total, off, wait)
+}
+
+func (c *Calls) writeFromVec(f *fs.File, p pointer, n uintptr, off int64, wait bool) (int, error) {
+	v, total, err := c.vectors(p, n)
+	if err != nil {
+		return 0, err
+	}
+	return c.writeVec(f, v, total, off, wait)
+}
+
+func (c *Calls) readVec(f *fs.File, v []iovec, total int, off int64, wait bool) (done int, err error) {
+	for m := c.mark(); ; {
+		b := c.take(min(total-done, window))
+		n, err := readOnce(f, b, off, done)
+		stored := c.scatter(v, done, b[:n])
+		c.release(m)
+		done += stored
+		switch {
+		case stored < n:
+			if off == noOffset {
+				f.Seek(int64(stored-n), 1)
+			}
+			return done, unless(done, syscall.EFAULT)
+		case err == syscall.EAGAIN && wait && done == 0:
+			if err := c.await(f, fs.In); err != nil {
+				return 0, err
+			}
+		case err != nil || n < len(b) || done == total || c.interrupted():
+			return done, unless(done, err)
+		}
+	}
+}
+
+func readOnce(f *fs.File, b []byte, off int64, done int) (int, error) {
+	if off == noOffset {
+		return f.Read(b)
+	}
+	return f.ReadAt(off+int64(done), b)
+}
+
+func (c *Calls) writeVec(f *fs.File, v []iovec, total int, off int64, wait bool) (done int, err error) {
+	size, err := windowOf(f, total)
+	if err != nil {
+		return 0, err
+	}
+	for m := c.mark(); ; {
+		b := c.take(min(total-done, size))
+		k := c.gather(b, v, done)
+		if k < len(b) && isStreamFile(f) {
+			k &^= pageSize - 1 // as Linux's pipes, which take page by page
+		}
+		if k < len(b) && (k == 0 || size > window) {
+			c.release(m)
+			return done, unless(done, syscall.EFAULT)
+		}
+		n, err := writeOnce(f, b[:k], off, done)
+		c.release(m)
+		done += n
+		switch {
+		case err == syscall.EAGAIN && wait:
+			err = c.await(f, fs.Out)
+		case err == syscall.EPIPE:
+			c.signal(int(syscall.SIGPIPE))
+		case n == 0, n < k && !(wait && isStreamFile(f)):
+			return done, unless(done, err)
+		}
+		if err != nil || done == total || n > 0 && c.interrupted() {
+			return done, unless(done, err)
+		}
+	}
+}
+
+func writeOnce(f *fs.File, b []byte, off int64, done int) (int, error) {
+	if off == noOffset {
+		return f.Write(b)
+	}
+	return f.WriteAt(off+int64(done), b)
+}
+
+// isStreamFile reports whether a short write means that there is no more room
+// for now.
+func isStreamFile(f *fs.File) bool {
+	_, ok := f.Ops().(fs.Writer)
+	return ok
+}
+
+// windowOf is how much of a transfer of total bytes is written at once. A
+// message cannot be split.
+func windowOf(f *fs.File, total int) (int, error) {
+	s, ok := f.Ops().(socket.Socket)
+	if !ok || total <= window || isStream(s) {
+		return window, nil
+	}
+	if total > plenty {
+		return 0, syscall.EMSGSIZE
+	}
+	return total, nil
+}
+
+// Messages.
+
+func (c *Calls) sendFrom(f *fs.File, s socket.Socket, p pointer, n uintptr, to socket.Addr, flags int) (int, error) {
+	v, total, err := c.single(p, n)
+	if err != nil {
+		return 0, err
+	}
+	return c.sendVec(f, s, v, total, &socket.Message{Addr: to}, flags)
+}
+
+// sendVec sends what v names with the address, control messages and files of m.
+func (c *Calls) sendVec(f *fs.File, s socket.Socket, v []iovec, total int, m *socket.Message, flags int) (done int, err error) {
+	size, err := windowOf(f, total)
+	if err != nil {
+		return 0, err
+	}
+	wait := f.Blocking() && flags&msgDontWait == 0
+	for mk := c.mark(); ; {
+		b := c.take(min(total-done, size))
+		k := c.gather(b, v, done)
+		if k < len(b) && (k == 0 || !isStream(s)) {
+			c.release(mk)
+			return done, unless(done, syscall.EFAULT)
+		}
+		c.one[0] = b[:k]
+		m.Buffers = c.one[:]
+		n, err := s.Send(m, flags&^(msgDontWait|msgNoSignal))
+		c.release(mk)
+		if err == nil { // with the first part
+			m.Control, m.Files = nil, nil
+		}
+		done += n
+		switch {
+		case err == syscall.EAGAIN && wait:
+			err = c.await(f, fs.Out)
+		case err == syscall.EPIPE && flags&msgNoSignal == 0:
+			c.signal(int(syscall.SIGPIPE))
+		case n == 0, n < k && !wait:
+			return done, unless(done, err)
+		}
+		if err != nil || done >= total {
+			return done, unless(done, err)
+		}
+	}
+}
+
+func (c *Calls) recvInto(f *fs.File, s socket.Socket, p pointer, n uintptr, flags int) (int, socket.Addr, error) {
+	v, total, err := c.single(p, n)
+	if err != nil {
+		return 0, socket.Addr{}, err
+	}
+	c.msg = socket.Message{}
+	k, err := c.recvVec(f, s, v, total, &c.msg, flags)
+	closeAll(c.msg.Files) // recvfrom(2) has no place for them
+	return k, c.msg.Addr, err
+}
+
+// recvVec receives into what v names. A stream goes on until total bytes have
+// come with MSG_WAITALL, else while there are some.
+func (c *Calls) recvVec(f *fs.File, s socket.Socket, v []iovec, total int, m *socket.Message, flags int) (done int, err error) {
+	wait := f.Blocking() && flags&msgDontWait == 0
+	all := flags&syscall.MSG_WAITALL != 0 && flags&syscall.MSG_PEEK == 0
+	for mk := c.mark(); ; {
+		b := c.take(min(total-done, window))
+		c.one[0] = b
+		m.Buffers = c.one[:]
+		n, err := s.Recv(m, flags&^(msgDontWait|syscall.MSG_WAITALL))
+		stored := c.scatter(v, done, b[:min(n, len(b))])
+		c.release(mk)
+		switch {
+		case stored < min(n, len(b)):
+			closeAll(m.Files)
+			m.Files = nil
+			done += stored
+			return done, unless(done, syscall.EFAULT)
+		case err == syscall.EAGAIN && wait && (all || done == 0):
+			if err = c.await(f, fs.In); err == nil {
+				continue
+			}
+		}
+		done += n
+		more := err == nil && n > 0 && done < total && (all || n == len(b)) && len(m.Files) == 0
+		if !more || flags&syscall.MSG_PEEK != 0 || !isStream(s) {
+			return done, unless(done, err)
+		}
+		m = &socket.Message{}
+	}
+}
+
+// userMsghdr is struct msghdr.
+type userMsghdr struct {
+	name       pointer
+	nameLen    int32
+	_          uint32
+	iov        pointer
+	iovLen     uintptr
+	control    pointer
+	controlLen uintptr
+	flags      int32
+	_          uint32
+}
+
+// userMmsghdr is struct mmsghdr.
+type userMmsghdr struct {
+	hdr userMsghdr
+	len uint32
+	_   uint32
+}
+
+// Offsets in userMsghdr, and userMmsghdr, of what recvmsg stores.
+const (
+	hdrNameLen    = 8
+	hdrControlLen = 40
+	hdrFlags      = 48
+	hdrMessageLen = 56
+	maxSockAddr   = 128 // sizeof(struct sockaddr_storage)
+)
+
+func messageHeader(p pointer, i int) pointer { return element[userMmsghdr](p, i) }
+
+func (c *Calls) putMessageLen(p pointer, i, n int) error {
+	return put(c, messageHeader(p, i)+hdrMessageLen, uint32(n))
+}
+
+func (c *Calls) sendMessage(f *fs.File, s socket.Socket, p pointer, flags int) (int, error) {
+	h, err := get[userMsghdr](c, p)
+	if err != nil {
+		return 0, err
+	}
+	m := &socket.Message{}
+	if h.nameLen < 0 {
+		return 0, syscall.EINVAL
+	}
+	if !isNull(h.name) && h.nameLen > 0 {
+		if m.Addr, err = c.addr(h.name, uintptr(min(h.nameLen, maxSockAddr))); err != nil {
+			return 0, err
+		}
+	}
+	v, total, err := c.messageVectors(h)
+	if err != nil {
+		return 0, err
+	}
+	if h.controlLen > 0 {
+		if h.controlLen > maxControl {
+			return 0, syscall.ENOBUFS
+		}
+		control, err := c.source(h.control, h.controlLen)
+		if err == nil {
+			err = c.rights(control, m)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	files := m.Files
+	n, err := c.sendVec(f, s, v, total, m, flags)
+	if err != nil {
+		closeAll(files)
+	}
+	return n, err
+}
+
+// messageVectors is vectors with sendmsg's own error for too many.
+func (c *Calls) messageVectors(h userMsghdr) ([]iovec, int, error) {
+	if h.iovLen > maxVec {
+		return nil, 0, syscall.EMSGSIZE
+	}
+	return c.vectors(h.iov, h.iovLen)
+}
+
+func (c *Calls) recvMessage(f *fs.File, s socket.Socket, p pointer, flags int) (int, error) {
+	h, err := get[userMsghdr](c, p)
+	if err != nil {
+		return 0, err
+	}
+	if h.nameLen < 0 {
+		return 0, syscall.EINVAL
+	}
+	v, total, err := c.messageVectors(h)
+	if err != nil {
+		return 0, err
+	}
+	m := &socket.Message{}
+	if h.controlLen > 0 {
+		m.Control = make([]byte, 0, min(h.controlLen, 1<<16))
+	}
+	n, err := c.recvVec(f, s, v, total, m, flags)
+	if err != nil {
+		return 0, err
+	}
+	c.receiveRights(m, flags&syscall.MSG_CMSG_CLOEXEC != 0)
+	return n, c.answerHeader(p, h, m, flags)
+}
+
+// answerHeader stores what recvmsg tells beside the data.
+func (c *Calls) answerHeader(p pointer, h userMsghdr, m *socket.Message, flags int) error {
+	if !isNull(h.name) {
+		b := m.Addr.AppendTo(make([]byte, 0, socket.MaxAddr))
+		if err := c.store(h.name, b[:min(len(b), int(h.nameLen))]); err != nil {
+			return err
+		}
+		if err := put(c, p+hdrNameLen, int32(len(b))); err != nil {
+			return err
+		}
+	}
+	if !isNull(h.control) {
+		if err := c.store(h.control, m.Control); err != nil {
+			return err
+		}
+	}
+	if err := put(c, p+hdrFlags, int32(m.Flags|flags&syscall.MSG_CMSG_CLOEXEC)); err != nil {
+		return err
+	}
+	return put(c, p+hdrControlLen, uint64(len(m.Control)))
+}
