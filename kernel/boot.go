@@ -31,6 +31,7 @@ type System struct {
 	files sync.Once
 	root  *fs.FileSystem
 	view  *fs.View // nil before Files
+	proc  any      // *procfs.Info, for who has something to add
 	personality
 }
 

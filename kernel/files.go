@@ -60,6 +60,7 @@ func (s *System) mountSystem() {
 		CPUTime: s.calls.CPUTime, Limit: s.calls.Limit, Start: s.start, Random: s.calls.Random,
 	}
 	s.describe(info)
+	s.proc = info
 	s.mount("dev", devfs.New(s.console.device(), s.calls.Random))
 	s.mount("proc", procfs.New(info))
 	s.mount("sys", procfs.NewSys(info))

@@ -68,6 +68,7 @@ func (s *System) RunLinux() (status int) {
 		Machine: ring3{time.Now().Add(-time.Duration(s.calls.Monotonic()))}, Calls: s.calls, FDs: s.fds, View: s.view, Random: random, Complain: func(line string) { s.complain(strings.TrimPrefix(line, "kiln: ")) },
 		Windows: new(metal.Windows),
 	})
+	s.proc.(*procfs.Info).Process = p.Process()
 	m := s.manifest
 	if m.Trace != "" {
 		p.Trace(traceConfig(m.Trace), func(line string) { s.console.stderr.Write([]byte(line + "\n")) })

@@ -90,7 +90,8 @@ func (p *Program) program(exe string, args []string) (f *fs.File, name string, a
 		}
 		interp, arg, ok := scriptLine(f)
 		if !ok {
-			return f, exe, args, nil
+			name, _ := p.view.Name(f.Path(), p.view.Root())
+			return f, name, args, nil
 		}
 		f.Close()
 		// As Linux does it: interpreter, its argument, the script, the rest.

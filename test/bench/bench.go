@@ -18,6 +18,7 @@ type Bench struct {
 	guests []Guest
 	runs   int
 	elf    bool // the rows of -elf
+	count  bool // a nanosecond in the guests is an instruction
 	quick  bool
 	tscKHz int
 	log    io.Writer

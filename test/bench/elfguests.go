@@ -29,7 +29,11 @@ func (b *Bench) runImage(ctx context.Context, a *App, cpus, port int, image func
 	if err != nil {
 		return nil, err
 	}
-	return b.vmm.Start(ctx, Spec{Image: i, CPUs: cpus, MemMiB: defaultMem, Port: port})
+	s := Spec{Image: i, CPUs: cpus, MemMiB: defaultMem, Port: port}
+	if b.count {
+		b.countInstructions(&s)
+	}
+	return b.vmm.Start(ctx, s)
 }
 
 func (g *kilnGuest) Run(ctx context.Context, b *Bench, a *App, cpus, port int) (*Machine, error) {

@@ -37,7 +37,7 @@ var calls = []call{
 // crossCalls are those that differ when there is a second CPU to run on.
 var crossCalls = []string{"pipe-pingpong", "futex-pingpong", "mmap-1m", "page-fault", "thread"}
 
-const microTimeout = 60 * time.Second
+const microTimeout = 2 * time.Minute
 
 func elfExperiments() []Experiment {
 	all := []Experiment{callExperiment(), crossExperiment()}

@@ -25,19 +25,20 @@ import (
 )
 
 type options struct {
-	elf, quick, markdown, prepare bool
-	runs, tscKHz                  int
-	rows                          *regexp.Regexp
-	guests                        []string
-	accel, qemu                   string
-	kiln, kernels                 string
-	profile                       string
+	elf, count, quick, markdown, prepare bool
+	runs, tscKHz                         int
+	rows                                 *regexp.Regexp
+	guests                               []string
+	accel, qemu                          string
+	kiln, kernels                        string
+	profile                              string
 }
 
 func parse(args []string) (options, error) {
 	o := options{rows: regexp.MustCompile("")}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.BoolVar(&o.elf, "elf", false, "run Linux programs: system calls and servers")
+	f.BoolVar(&o.count, "count", false, "with -elf, count the guests' instructions: the call- rows have instructions in place of ns")
 	f.BoolVar(&o.quick, "quick", false, "fewer and shorter runs; leave out what takes long")
 	f.IntVar(&o.runs, "runs", 0, "`number` of runs of each guest (default 7, with -quick 3)")
 	f.Func("rows", "measure only rows whose name matches the `regexp`", func(s string) (err error) {
@@ -140,7 +141,7 @@ func newBench(o options, dir string, log io.Writer) (*Bench, error) {
 		&debianGuest{builder: build, store: store, tscKHz: o.tscKHz},
 		nativeGuest{},
 	}
-	b := &Bench{builder: build, apps: &apps{build, store}, elf: o.elf, vmm: Hypervisor{Path: qemu, Accel: o.accel}, runs: o.runs, quick: o.quick, tscKHz: o.tscKHz, log: log}
+	b := &Bench{builder: build, apps: &apps{build, store}, elf: o.elf, count: o.count, vmm: Hypervisor{Path: qemu, Accel: o.accel}, runs: o.runs, quick: o.quick, tscKHz: o.tscKHz, log: log}
 	for _, key := range o.guests {
 		i := slices.IndexFunc(all, func(g Guest) bool { return g.Key() == key })
 		if i < 0 {

@@ -90,12 +90,18 @@ const haltedAfter = time.Second
 // countedTSC is the TSC's frequency in kHz under -icount shift=0.
 const countedTSC = 1_000_000
 
+// countInstructions has a machine count instructions, and tells Linux of the
+// clock that results.
+func (b *Bench) countInstructions(s *Spec) {
+	s.Count = true
+	s.Append = strings.Replace(s.Append, tscOption(b.tscKHz), tscOption(countedTSC), 1)
+}
+
 // profileCount boots with counted instructions and prints the count when each
 // line came, and at the end: the first answer, or the machine's power off.
 func (b *Bench) profileCount(ctx context.Context, out io.Writer, g Guest, p Program, s Spec) error {
 	socket := filepath.Join(b.dir, "qmp")
-	s.Count = true
-	s.Append = strings.Replace(s.Append, tscOption(b.tscKHz), tscOption(countedTSC), 1)
+	b.countInstructions(&s)
 	s.Extra = []string{"-qmp", "unix:" + socket + ",server=on,wait=off"}
 	m, err := b.vmm.Start(ctx, s)
 	if err != nil {

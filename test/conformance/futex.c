@@ -33,12 +33,12 @@ static void start(int n, void *(*f)(void *))
 	woken = 0;
 	for (long i = 0; i < n; i++)
 		pthread_create(&t[i], 0, f, (void *)(1L << i));
-	ms(60);
+	ms(150);
 }
 
 static int settled(void)
 {
-	ms(40);
+	ms(100);
 	return __atomic_load_n(&woken, __ATOMIC_SEQ_CST);
 }
 

@@ -100,7 +100,7 @@ static void errors(void)
 	IS(map(PROT_READ, MAP_SHARED, 100, P) == MAP_FAILED && errno == EINVAL);
 	IS(map(PROT_READ, MAP_SHARED, 1L << 40, P) != MAP_FAILED);
 	IS(map(PROT_READ, 0, 0, P) == MAP_FAILED && errno == EINVAL);
-	IS(map(PROT_READ, MAP_SHARED_VALIDATE | 0x20000000, 0, P) == MAP_FAILED && errno == EOPNOTSUPP);
+	IS(map(PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, 0, P) == MAP_FAILED && errno == EOPNOTSUPP);
 	fd = wr;
 	IS(map(PROT_WRITE, MAP_SHARED, 0, P) == MAP_FAILED && errno == EACCES);
 	fd = must(open(".", O_RDONLY));
