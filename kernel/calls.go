@@ -4,7 +4,6 @@ package kernel
 
 import (
 	"kiln/kernel/fs"
-	"kiln/kernel/fs/procfs"
 	"kiln/kernel/metal"
 	"kiln/kernel/sys"
 )
@@ -22,9 +21,7 @@ func (s *System) installCalls() {
 	metal.SetSyscallHook(s.calls.Hook)
 }
 
-// personality is what the kernel of a Linux program has beyond that.
-type personality struct{}
-
-func (*System) describe(*procfs.Info) {}
-
 func (s *System) writeKept() { s.calls.WriteKept() }
+
+// makeMore makes directories that only Linux programs expect.
+func (s *System) makeMore() {}

@@ -49,6 +49,7 @@ func (s *System) makeRoot() {
 	s.root.DefaultDir("tmp", 0o1777)
 	s.root.DefaultDir("var/tmp", 0o1777)
 	s.root.DefaultDir("root", 0o700)
+	s.makeMore()
 	s.view = fs.NewView(fs.New(s.root))
 }
 
@@ -59,7 +60,6 @@ func (s *System) mountSystem() {
 		CPUs: metal.CPUs(), Memory: metal.Memory,
 		CPUTime: s.calls.CPUTime, Limit: s.calls.Limit, Start: s.start, Random: s.calls.Random,
 	}
-	s.describe(info)
 	s.proc = info
 	s.mount("dev", devfs.New(s.console.device(), s.calls.Random))
 	s.mount("proc", procfs.New(info))

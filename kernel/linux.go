@@ -49,26 +49,19 @@ func (s *System) installCalls() {
 	})
 }
 
-// personality is what this kernel has beyond that of a Go program.
-type personality struct{ info *procfs.Info }
-
-// describe lets /proc show the program and its network.
-func (s *System) describe(info *procfs.Info) {
-	info.Net = s.calls.NetFiles()
-	s.info = info
-}
-
 func (s *System) writeKept() {}
 
 // RunLinux runs the Linux program that the manifest names and returns its exit
 // status. The machine's signals go to the program.
 func (s *System) RunLinux() (status int) {
 	random := func(b []byte) { s.calls.Random(b) }
+	total, _ := metal.Memory()
 	p := linux.New(linux.Config{
 		Machine: ring3{time.Now().Add(-time.Duration(s.calls.Monotonic()))}, Calls: s.calls, FDs: s.fds, View: s.view, Random: random, Complain: func(line string) { s.complain(strings.TrimPrefix(line, "kiln: ")) },
-		Windows: new(metal.Windows),
+		Windows: new(metal.Windows), Memory: total,
 	})
-	s.proc.(*procfs.Info).Process = p.Process()
+	info := s.proc.(*procfs.Info)
+	info.Process, info.Net = p.Process(), s.calls.NetFiles()
 	m := s.manifest
 	if m.Trace != "" {
 		p.Trace(traceConfig(m.Trace), func(line string) { s.console.stderr.Write([]byte(line + "\n")) })
@@ -109,15 +102,25 @@ func relaySignals(p *linux.Program) {
 	}
 }
 
+// makeMore makes the directories that servers write to.
+func (s *System) makeMore() {
+	for _, dir := range [...]string{"run", "run/lock", "var/log", "var/cache", "var/lib"} {
+		s.root.DefaultDir(dir, 0o755)
+	}
+	s.root.DefaultLink("var/run", "/run")
+}
+
 // traceConfig reads the manifest's record: names of calls, or "all", with commas
 // between; "summary" asks for a table.
 func traceConfig(v string) (t linux.Trace) {
 	for _, name := range strings.Split(v, ",") {
 		switch name {
 		case "all":
+			t.Lines = true
 		case "summary":
 			t.Summary = true
 		default:
+			t.Lines = true
 			t.Filter = append(t.Filter, name)
 		}
 	}

@@ -123,3 +123,8 @@ func (f *FileSystem) DefaultDir(name string, perm uint32) {
 		dir.AddDir(last, perm)
 	}
 }
+
+// DefaultLink adds a symbolic link likewise.
+func (f *FileSystem) DefaultLink(name, target string) {
+	f.DefaultFile(name, f.NewInode(syscall.S_IFLNK|0o777, symlink(target)))
+}

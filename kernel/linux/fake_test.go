@@ -182,6 +182,14 @@ func (p *program) run(main func(u *user)) int {
 	return -1
 }
 
+// ok is run for a program that is to end without a failure.
+func (p *program) ok(main func(u *user)) {
+	p.t.Helper()
+	if status := p.run(main); status != 0 || p.said() != "" {
+		p.t.Errorf("exit status %d, it said %q", status, p.said())
+	}
+}
+
 // start runs the thread's function once the thread is entered.
 func (u *user) start(f func(u *user)) {
 	go func() {

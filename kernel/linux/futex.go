@@ -411,7 +411,7 @@ func futex(t *Task, a [6]uint64) (uint64, error) {
 	a[1] = uint64(uint32(a[1]))
 	addr, private, v := a[0], a[1]&futexPrivate != 0, uint32(a[2])
 	op := a[1] &^ (futexPrivate | futexRealtime)
-	if a[1]&futexRealtime != 0 && op != futexWait && op != futexWaitBitset && op != futexLockPI2 {
+	if a[1]&futexRealtime != 0 && op != futexWaitBitset && op != futexLockPI2 {
 		return 0, syscall.ENOSYS
 	}
 	deadline := int64(never)

@@ -63,7 +63,7 @@ func TestFutexMutex(t *testing.T) {
 			u.call(syscall.SYS_FUTEX, at, futexWake|futexPrivate, 1)
 		}
 	}
-	p.run(func(u *user) {
+	p.ok(func(u *user) {
 		page := p.alloc(4096)
 		p.put(page, 0)
 		count, left := 0, atomic.Int32{}
@@ -88,7 +88,7 @@ func TestFutexMutex(t *testing.T) {
 
 func TestFutexRequeue(t *testing.T) {
 	p := newProgram(t)
-	p.run(func(u *user) {
+	p.ok(func(u *user) {
 		a, b := p.alloc(4096), p.alloc(4096)
 		p.put(a, 5)
 		p.put(b, 0)
@@ -114,7 +114,7 @@ func TestFutexRequeue(t *testing.T) {
 
 func TestFutexBitset(t *testing.T) {
 	p := newProgram(t)
-	p.run(func(u *user) {
+	p.ok(func(u *user) {
 		a := p.alloc(4096)
 		p.put(a, 0)
 		woken := make([]atomic.Bool, 3)
@@ -134,7 +134,7 @@ func TestFutexBitset(t *testing.T) {
 // TestFutexWakeOp: the operation is made, and both are woken.
 func TestFutexWakeOp(t *testing.T) {
 	p := newProgram(t)
-	p.run(func(u *user) {
+	p.ok(func(u *user) {
 		a, b := p.alloc(4096), p.alloc(4096)
 		p.put(a, 0)
 		p.put(b, 0)
@@ -163,7 +163,7 @@ func TestFutexSignal(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(c.flags == saRestart, c.timeout), func(t *testing.T) {
 			p := newProgram(t)
-			p.run(func(u *user) {
+			p.ok(func(u *user) {
 				a, ts := p.alloc(4096), p.alloc(4096)
 				p.put(a, 0)
 				p.put(ts, 1000, 0)
@@ -184,7 +184,7 @@ func TestFutexSignal(t *testing.T) {
 
 func TestFutexTimeout(t *testing.T) {
 	p := newProgram(t)
-	p.run(func(u *user) {
+	p.ok(func(u *user) {
 		const late = -int64(syscall.ETIMEDOUT)
 		a, ts := p.alloc(4096), p.alloc(4096)
 		p.put(a, 0)
@@ -214,7 +214,7 @@ func TestFutexTimeout(t *testing.T) {
 // TestFutexOwner: FUTEX_LOCK_PI and its kin, with an owner that ends, too.
 func TestFutexOwner(t *testing.T) {
 	p := newProgram(t)
-	p.run(func(u *user) {
+	p.ok(func(u *user) {
 		a := p.alloc(4096)
 		p.put(a, 0)
 		me := uint32(u.call(syscall.SYS_GETTID))
@@ -262,7 +262,7 @@ func TestFutexOwner(t *testing.T) {
 
 func TestFutexWaitv(t *testing.T) {
 	p := newProgram(t)
-	p.run(func(u *user) {
+	p.ok(func(u *user) {
 		a, v := p.alloc(4096), p.alloc(4096)
 		p.put(a, 0, 0, 0)
 		p.put(v, 0, a, futex2U32|futex2Private, 0, a+4, futex2U32|futex2Private, 0, a+8, futex2U32)
@@ -282,7 +282,7 @@ func TestFutexWaitv(t *testing.T) {
 // BenchmarkFutexPingPong: two threads wake each other.
 func BenchmarkFutexPingPong(b *testing.B) {
 	p := newProgram(b)
-	p.run(func(u *user) {
+	p.ok(func(u *user) {
 		a := p.alloc(4096)
 		p.put(a, 0)
 		turn := func(u *user, mine, other uint32) {

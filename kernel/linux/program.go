@@ -19,6 +19,7 @@ type Config struct {
 	View    *fs.View
 	Random  func([]byte)
 	Windows fs.Memory // for shared mappings
+	Memory  uint64    // of the machine, in bytes
 	// Complain writes a line of Kiln's own to the standard error.
 	Complain func(line string)
 }
@@ -76,6 +77,7 @@ func New(c Config) *Program {
 	p.space = mm.New(c.Machine)
 	p.windows = c.Windows
 	p.space.SetMemory(c.Windows)
+	p.space.SetRAM(c.Memory)
 	p.calls.SetMemory(p.space)
 	p.table = callTable()
 	p.initTimers()

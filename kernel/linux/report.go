@@ -8,6 +8,7 @@ package linux
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -46,8 +47,9 @@ func (r *report) noFile(name string) {
 	r.missing = append(r.missing, name)
 }
 
-// lines are the report, empty if there is nothing to be said.
-func (r *report) lines() (out []string) {
+// lines are the report, empty if there is nothing to be said. loaded are the
+// files that are mapped.
+func (r *report) lines(loaded []string) (out []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.calls) > 0 {
@@ -57,10 +59,33 @@ func (r *report) lines() (out []string) {
 		}
 		out = append(out, "it made system calls that Kiln does not have: "+strings.Join(names, ", "))
 	}
-	if len(r.missing) > 0 {
-		out = append(out, "it did not find: "+strings.Join(r.missing, ", "))
+	var missing []string
+	for _, name := range r.missing {
+		if !expected(name, loaded) {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		out = append(out, "it did not find: "+strings.Join(missing, ", "))
 	}
 	return out
+}
+
+// expected reports whether a file is one that the dynamic linker looks for and
+// does without: it has found the library elsewhere, or the file is optional.
+func expected(name string, loaded []string) bool {
+	dir, base := path.Split(name)
+	switch {
+	case name == "/etc/ld.so.preload", name == "/etc/ld.so.cache", base == "x86_64", base == "tls",
+		strings.Contains(name, "/glibc-hwcaps/"), strings.HasSuffix(dir, "/tls/"), strings.HasSuffix(dir, "/x86_64/"):
+		return true
+	}
+	for _, l := range loaded {
+		if path.Base(l) == base {
+			return true
+		}
+	}
+	return false
 }
 
 func callName(nr uint64) string {
@@ -71,7 +96,13 @@ func callName(nr uint64) string {
 }
 
 // Report returns lines that may explain why the program failed.
-func (p *Program) Report() []string { return p.report.lines() }
+func (p *Program) Report() []string {
+	var loaded []string
+	for _, m := range p.space.Mappings(false) {
+		loaded = append(loaded, m.Name)
+	}
+	return p.report.lines(loaded)
+}
 
 func (p *Program) noCall(nr uint64) { p.report.noCall(nr) }
 
@@ -104,17 +135,17 @@ func (t *Task) notFound(nr uint64, a [6]uint64) {
 	}
 }
 
-// Trace asks for a line for every system call whose name is in filter (all, if it
-// is empty), and, with summary, for a table of them at the end instead.
+// Trace asks for a line for each system call, and for a table of them at the end.
 type Trace struct {
-	Filter  []string
+	Filter  []string // their names; none: all
+	Lines   bool
 	Summary bool
 }
 
 type tracer struct {
-	filter  map[string]bool
-	summary bool
-	print   func(line string)
+	filter         map[string]bool
+	lines, summary bool
+	print          func(line string)
 
 	mu    sync.Mutex // guards stats
 	stats map[uint64]*callStats
@@ -127,7 +158,7 @@ type callStats struct {
 
 // Trace switches tracing on, before the program runs. print gets each line.
 func (p *Program) Trace(c Trace, print func(line string)) {
-	t := &tracer{summary: c.Summary, print: print, stats: make(map[uint64]*callStats)}
+	t := &tracer{lines: c.Lines, summary: c.Summary, print: print, stats: make(map[uint64]*callStats)}
 	if len(c.Filter) > 0 {
 		t.filter = make(map[string]bool)
 		for _, name := range c.Filter {
@@ -145,7 +176,7 @@ func (t *Task) traced(nr uint64, a [6]uint64) (uint64, error) {
 	}
 	call := strace.Call{Number: nr, Args: a}
 	start := time.Now()
-	if !tr.summary && (nr == syscall.SYS_EXIT || nr == syscall.SYS_EXIT_GROUP || nr == syscall.SYS_RT_SIGRETURN) {
+	if tr.lines && (nr == syscall.SYS_EXIT || nr == syscall.SYS_EXIT_GROUP || nr == syscall.SYS_RT_SIGRETURN) {
 		tr.print(fmt.Sprintf("[%d] %s(%d) = ?", t.tid, callName(nr), int32(a[0])))
 		return t.dispatch(nr, a)
 	}
@@ -156,7 +187,8 @@ func (t *Task) traced(nr uint64, a [6]uint64) (uint64, error) {
 	}
 	if tr.summary {
 		tr.count(nr, errno != 0, time.Since(start))
-	} else {
+	}
+	if tr.lines {
 		tr.print(fmt.Sprintf("[%d] %s", t.tid, call.Text(t.p.space, v, errno)))
 	}
 	return v, err

@@ -36,11 +36,13 @@ func (u *user) mask(p *program, set uint64) {
 // changes there comes into force, and all others are as they were.
 func TestHandler(t *testing.T) {
 	p := newProgram(t)
-	p.run(func(u *user) {
+	p.ok(func(u *user) {
 		r := u.r
 		r.R15, r.R12, r.BX, r.BP, r.Flags = 15, 12, 0xb, 0xbb, 0x246
 		sp, ip := r.SP, r.IP
 		ran := 0
+		const xmm0 = 160
+		r.FPState()[xmm0] = 0xaa
 		u.handler(p, 10, saSiginfo, bit(sigUsr2), func(u *user, sig int, info, context uint64) {
 			ran++
 			if r.SP&15 != 8 {
@@ -57,7 +59,7 @@ func TestHandler(t *testing.T) {
 				name string
 				at   uint64
 				want uint64
-			}{{"r12", 4, 12}, {"r15", 7, 15}, {"rbp", 10, 0xbb}, {"rbx", 11, 0xb}, {"rax", 13, 0}, {"rsp", 15, sp}, {"rip", 16, ip + 2*2}, {"flags", 17, 0x246}} {
+			}{{"r12", 4, 12}, {"r15", 7, 15}, {"rbp", 10, 0xbb}, {"rbx", 11, 0xb}, {"rax", 13, 0}, {"rsp", 15, sp}, {"rip", 16, ip + 2}, {"flags", 17, 0x246}} {
 				if got := p.get(regs + 8*c.at); got != c.want {
 					t.Errorf("%s is %#x, want %#x", c.name, got, c.want)
 				}
@@ -68,6 +70,12 @@ func TestHandler(t *testing.T) {
 			if set := p.get(context + 296); set != 0 {
 				t.Errorf("the mask in the frame is %#x", set)
 			}
+			fp := p.get(regs + 8*23)
+			if fp&63 != 0 || p.bytes(fp+xmm0, 1)[0] != 0xaa || p.get32(fp+fpDescription) != fpMagic1 ||
+				p.get32(fp+uint64(p.get32(fp+fpDescription+16))) != fpMagic2 || p.get(context) != 7 {
+				t.Errorf("the FPU state at %#x is not as it should be", fp)
+			}
+			u.r.FPState()[xmm0] = 0xbb
 			b := p.bytes(info, 24)
 			if sig != 10 || b[0] != 10 || int32(binary.LittleEndian.Uint32(b[8:])) != codeTkill || b[16] != processID {
 				t.Errorf("siginfo % x", b)
@@ -86,6 +94,9 @@ func TestHandler(t *testing.T) {
 		if ran != 1 || r.R12 != 77 || r.R15 != 15 || r.BX != 0xb || r.SP != sp {
 			t.Errorf("after %d handlers: %#x %#x %#x %#x", ran, r.R12, r.R15, r.BX, r.SP)
 		}
+		if x := r.FPState()[xmm0]; x != 0xaa {
+			t.Errorf("XMM0 begins with %#x", x)
+		}
 		if r.Flags != 0x202 {
 			t.Errorf("flags %#x", r.Flags)
 		}
@@ -99,7 +110,7 @@ func TestHandler(t *testing.T) {
 // and handlers nest as their masks let them.
 func TestQueue(t *testing.T) {
 	p := newProgram(t)
-	p.run(func(u *user) {
+	p.ok(func(u *user) {
 		var got []int
 		record := func(u *user, sig int, info, _ uint64) {
 			got = append(got, sig*1000+int(int32(binary.LittleEndian.Uint32(p.bytes(info+24, 4)))))
@@ -142,7 +153,7 @@ func TestQueue(t *testing.T) {
 // also if it has to be told by one that blocks it now.
 func TestProcessSignal(t *testing.T) {
 	p := newProgram(t)
-	p.run(func(u *user) {
+	p.ok(func(u *user) {
 		u.mask(p, bit(sigUsr1))
 		took := make(chan int64, 4)
 		u.handler(p, 10, 0, 0, func(u *user, _ int, _, _ uint64) { took <- int64(u.m.task(p, u)) })
@@ -248,7 +259,7 @@ func TestIgnored(t *testing.T) {
 // TestFaultContext: a handler of SIGSEGV sees what happened, and repairs it.
 func TestFaultContext(t *testing.T) {
 	p := newProgram(t)
-	p.run(func(u *user) {
+	p.ok(func(u *user) {
 		ran := false
 		u.handler(p, 11, saSiginfo|saOnStack, 0, func(u *user, sig int, info, context uint64) {
 			ran = true
@@ -270,7 +281,7 @@ func TestFaultContext(t *testing.T) {
 
 func TestAltStack(t *testing.T) {
 	p := newProgram(t)
-	p.run(func(u *user) {
+	p.ok(func(u *user) {
 		stack, ss := p.alloc(1<<16), p.alloc(4096)
 		set := func(addr, flags, size uint64) int64 {
 			p.put(ss, addr, flags, size)
@@ -330,7 +341,7 @@ func TestRestart(t *testing.T) {
 	}{{"EINTR", 0, eintr}, {"SA_RESTART", saRestart, 1}} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newProgram(t)
-			p.run(func(u *user) {
+			p.ok(func(u *user) {
 				fds := p.alloc(4096)
 				u.call(syscall.SYS_PIPE, fds)
 				r, w := uint64(p.get32(fds)), uint64(p.get32(fds+4))
@@ -346,7 +357,7 @@ func TestRestart(t *testing.T) {
 // afterwards, with and without a signal.
 func TestMaskOfCall(t *testing.T) {
 	p := newProgram(t)
-	p.run(func(u *user) {
+	p.ok(func(u *user) {
 		set, ts := p.alloc(4096), p.alloc(4096)
 		p.put(set, 0)
 		p.put(ts, 0, 1e6)
@@ -375,7 +386,7 @@ func TestMaskOfCall(t *testing.T) {
 
 func TestSigtimedwait(t *testing.T) {
 	p := newProgram(t)
-	p.run(func(u *user) {
+	p.ok(func(u *user) {
 		set, ts, info := p.alloc(4096), p.alloc(4096), p.alloc(4096)
 		p.put(set, bit(sigUsr1, uint64(syscall.SIGCHLD)))
 		p.put(ts, 0, 1e7)
@@ -391,7 +402,7 @@ func TestSigtimedwait(t *testing.T) {
 
 func TestSignalfd(t *testing.T) {
 	p := newProgram(t)
-	p.run(func(u *user) {
+	p.ok(func(u *user) {
 		set, buf := p.alloc(4096), p.alloc(4096)
 		p.put(set, bit(sigUsr1))
 		u.mask(p, bit(sigUsr1, sigUsr2))

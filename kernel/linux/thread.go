@@ -39,10 +39,14 @@ type cloneArgs struct {
 }
 
 func clone(t *Task, a [6]uint64) (uint64, error) {
-	if a[0]&cloneThread == 0 {
-		return t.noProcess("clone", a[0])
+	flags := a[0] & (1<<32 - 1)
+	if err := checkClone(flags); err != nil {
+		return 0, err
 	}
-	return t.newThread(cloneArgs{flags: a[0] &^ cloneSignal, stack: a[1], parentTID: a[2], childTID: a[3], tls: a[4]})
+	if flags&cloneThread == 0 {
+		return t.noProcess("clone", flags)
+	}
+	return t.newThread(cloneArgs{flags: flags &^ cloneSignal, stack: a[1], parentTID: a[2], childTID: a[3], tls: a[4]})
 }
 
 // clone3: struct clone_args is flags, pidfd, child_tid, parent_tid, exit_signal,
@@ -74,6 +78,9 @@ func clone3(t *Task, a [6]uint64) (uint64, error) {
 	if w[0]&(cloneSignal|cloneDetached) != 0 || (w[5] == 0) != (w[6] == 0) {
 		return 0, syscall.EINVAL
 	}
+	if err := checkClone(w[0]); err != nil {
+		return 0, err
+	}
 	if w[0]&cloneThread == 0 {
 		return t.noProcess("clone3", w[0])
 	}
@@ -83,11 +90,19 @@ func clone3(t *Task, a [6]uint64) (uint64, error) {
 	return t.newThread(cloneArgs{flags: w[0], childTID: w[2], parentTID: w[3], stack: w[5] + w[6], tls: w[7]})
 }
 
+// checkClone refuses what makes no sense for processes and threads.
+func checkClone(flags uint64) error {
+	if flags&cloneThread != 0 && flags&cloneSighand == 0 ||
+		flags&cloneSighand != 0 && (flags&cloneVM == 0 || flags&cloneClearSighand != 0) {
+		return syscall.EINVAL
+	}
+	return nil
+}
+
 // newThread starts a thread that continues where t does.
 func (t *Task) newThread(c cloneArgs) (uint64, error) {
 	switch {
-	case c.flags&cloneSighand == 0, c.flags&cloneVM == 0, c.flags&(cloneNew|cloneClearSighand|cloneIntoCgroup) != 0,
-		c.flags&clonePIDFD != 0:
+	case c.flags&(cloneNew|cloneIntoCgroup|clonePIDFD) != 0:
 		return 0, syscall.EINVAL
 	case c.flags&threadFlags != threadFlags:
 		return t.noProcess("clone", c.flags)

@@ -77,7 +77,7 @@ func TestNoProcess(t *testing.T) {
 	const enosys = -int64(syscall.ENOSYS)
 	p := newProgram(t)
 	p.args = []string{"/usr/sbin/nginx", "-c", "x"}
-	p.run(func(u *user) {
+	status := p.run(func(u *user) {
 		p.want("fork", u.call(syscall.SYS_FORK), enosys)
 		p.want("vfork", u.call(syscall.SYS_VFORK), enosys)
 		p.want("clone", u.call(syscall.SYS_CLONE, uint64(syscall.SIGCHLD)), enosys)
@@ -87,6 +87,9 @@ func TestNoProcess(t *testing.T) {
 		p.want("execve", u.call(syscall.SYS_EXECVE, name), enosys)
 		p.want("a thread without its process", u.call(syscall.SYS_CLONE, cloneThread), einval)
 	})
+	if status != 0 {
+		t.Error("exit status", status)
+	}
 	if s := p.said(); !strings.Contains(s, "fork") || !strings.Contains(s, "master_process off") || strings.Contains(s, "\n") {
 		t.Errorf("it said %q", s)
 	}
@@ -95,7 +98,7 @@ func TestNoProcess(t *testing.T) {
 // TestRobust: a thread ends with a lock held, that another one waits for.
 func TestRobust(t *testing.T) {
 	p := newProgram(t)
-	p.run(func(u *user) {
+	p.ok(func(u *user) {
 		page := p.alloc(4096)
 		head, entry, lock, started, plain := page, page+64, page+64+16, page+256, page+512
 		u.thread(p, 0, 0, func(u *user) {
@@ -108,7 +111,7 @@ func TestRobust(t *testing.T) {
 			p.want("its size", u.call(syscall.SYS_SET_ROBUST_LIST, head, 23), einval)
 			p.put32(started, 1)
 			u.call(syscall.SYS_FUTEX, started, futexWake, 1)
-			u.spin(func() bool { return p.get32(lock)&futexWaiters != 0 })
+			u.spin(func() bool { return p.waiting(lock) == 1 })
 		})
 		u.call(syscall.SYS_FUTEX, started, futexWait, 0, 0)
 		v := p.get32(lock)

@@ -12,7 +12,7 @@ import (
 
 func TestItimer(t *testing.T) {
 	p := newProgram(t)
-	p.run(func(u *user) {
+	p.ok(func(u *user) {
 		at := p.alloc(4096)
 		ran := 0
 		u.handler(p, int(syscall.SIGALRM), 0, 0, func(*user, int, uint64, uint64) { ran++ })
@@ -39,7 +39,7 @@ func TestItimer(t *testing.T) {
 // TestProfTimer: one that counts CPU time goes off in a program that uses it.
 func TestProfTimer(t *testing.T) {
 	p := newProgram(t)
-	p.run(func(u *user) {
+	p.ok(func(u *user) {
 		at := p.alloc(4096)
 		var ran atomic.Int32
 		u.handler(p, int(syscall.SIGPROF), 0, 0, func(*user, int, uint64, uint64) { ran.Add(1) })
@@ -52,7 +52,7 @@ func TestProfTimer(t *testing.T) {
 // TestPosixTimer: expirations while the signal is queued are an overrun.
 func TestPosixTimer(t *testing.T) {
 	p := newProgram(t)
-	p.run(func(u *user) {
+	p.ok(func(u *user) {
 		at := p.alloc(4096)
 		id, ev, its, info, set := at, at+64, at+256, at+512, at+1024
 		u.mask(p, bit(40))

@@ -88,14 +88,6 @@ type cpu struct {
 	metalFS   uintptr
 	inNested  uintptr
 
-	// For Linux programs (user.go).
-	uregs   uintptr // the UserRegs of the thread in ring 3, or on its way there; else 0
-	kick    uintptr // kick*: do this instead of entering ring 3
-	entered uintptr // ring 3 was entered since the last tick
-	touched uintptr // user memory was accessed here: the TLB may know it
-	tickAt  uint64  // next tick, 0: off
-	want    uint32  // want*: set by other CPUs
-
 	id      uintptr
 	apicID  uint32
 	resched uint32 // the current thread should give way
@@ -112,6 +104,14 @@ type cpu struct {
 
 	switches   uint64
 	interrupts uint64
+
+	// For Linux programs (user.go).
+	uregs   uintptr // the UserRegs of the thread in ring 3, or on its way there; else 0
+	kick    uintptr // kick*: do this instead of entering ring 3
+	entered uintptr // ring 3 was entered since the last tick
+	touched uintptr // user memory was accessed here: the TLB may know it
+	tickAt  uint64  // next tick, 0: off
+	want    uint32  // want*: set by other CPUs
 }
 
 const (
@@ -136,10 +136,10 @@ var (
 	_ = [1]struct{}{}[unsafe.Offsetof(cpu{}.nestedTop)-0x30]
 	_ = [1]struct{}{}[unsafe.Offsetof(cpu{}.metalFS)-0x38]
 	_ = [1]struct{}{}[unsafe.Offsetof(cpu{}.inNested)-0x40]
-	_ = [1]struct{}{}[unsafe.Offsetof(cpu{}.uregs)-0x48]
-	_ = [1]struct{}{}[unsafe.Offsetof(cpu{}.kick)-0x50]
-	_ = [1]struct{}{}[unsafe.Offsetof(cpu{}.entered)-0x58]
-	_ = [1]struct{}{}[unsafe.Offsetof(cpu{}.touched)-0x60]
+	_ = [1]struct{}{}[unsafe.Offsetof(cpu{}.uregs)-0xc8]
+	_ = [1]struct{}{}[unsafe.Offsetof(cpu{}.kick)-0xd0]
+	_ = [1]struct{}{}[unsafe.Offsetof(cpu{}.entered)-0xd8]
+	_ = [1]struct{}{}[unsafe.Offsetof(cpu{}.touched)-0xe0]
 	_ = [cpuTSS - unsafe.Sizeof(cpu{})]struct{}{}
 	_ = [1]struct{}{}[unsafe.Offsetof(thread{}.fsBase)-0xb0]
 	_ = [1]struct{}{}[unsafe.Offsetof(thread{}.fpu)-0xb8]
@@ -200,7 +200,10 @@ func (c *cpu) load() {
 	loadTables(c.self+cpuGDTR, c.self+cpuIDTR, 0x28)
 	wrmsr(msrGSBase, c.self)
 	wrmsr(msrFSBase, c.metalFS)
-	s := entries()
+	s := symbols()
+	if linuxPrograms {
+		s.syscall, s.trap = userEntries()
+	}
 	wrmsr(msrSTAR, 8<<32|0x13<<48)
 	wrmsr(msrLSTAR, s.syscall)
 	wrmsr(msrFMASK, 0x40700) // IF, DF, TF, AC
@@ -209,21 +212,15 @@ func (c *cpu) load() {
 	}
 }
 
-// entries returns the addresses of the entry points that the CPU uses.
-func entries() symbolAddrs {
-	s := symbols()
-	if linuxPrograms {
-		s.syscall, s.trap = userEntries()
-	}
-	return s
-}
-
 // setupIDT writes the interrupt descriptor table and a stub for each vector:
 // push 0 where the CPU pushes no error code; push the vector; jump through the
 // quad word at the stubs' end. Both are read-only (and the stubs executable)
 // afterwards.
 func setupIDT() {
-	s := entries()
+	s := symbols()
+	if linuxPrograms {
+		s.syscall, s.trap = userEntries()
+	}
 	idtPage = dmapBase + allocPage()
 	stubs := dmapBase + allocPage()
 	target := dmapBase + allocPage()

@@ -10,10 +10,10 @@
 #define c_nestedTop 0x30
 #define c_metalFS 0x38
 #define c_inNested 0x40
-#define c_uregs 0x48
-#define c_kick 0x50
-#define c_entered 0x58
-#define c_touched 0x60
+#define c_uregs 0xc8
+#define c_kick 0xd0
+#define c_entered 0xd8
+#define c_touched 0xe0
 #define c_ist1 0x824
 #define cpuShift 16
 #define privCPUs 0xffffa00100000000

@@ -234,7 +234,7 @@ func (r *UserRegs) SetFPState(b []byte) error {
 			return errFPState
 		}
 		bits = binary.LittleEndian.Uint64(b[fpBits:])
-		if bits&^uint64(xcr0) != 0 || binary.LittleEndian.Uint64(b[fpCompact:]) != 0 {
+		if bits&^(uint64(xcr0)|3) != 0 || binary.LittleEndian.Uint64(b[fpCompact:]) != 0 {
 			return errFPState
 		}
 	}

@@ -570,7 +570,7 @@ func TestDatagramWayExpires(t *testing.T) {
 	}
 }
 
-// Sockets are changed and closed while others send and receive.
+// A socket is changed and closed while others send and receive.
 func TestDatagramRaces(t *testing.T) {
 	c, s, exchange := datagramPair(t, nettest.Options{Queues: 2}, inet4)
 	exchange()
@@ -602,9 +602,45 @@ func TestDatagramRaces(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	})
 	time.Sleep(100 * time.Millisecond)
+	// Not both: receivers that answer all that comes with an error wait for each
+	// other, over a cable that is full.
 	c.s.Close()
-	s.s.Close()
 	time.Sleep(10 * time.Millisecond)
 	close(stop)
 	wg.Wait()
+}
+
+// An IPv6 socket serves IPv4 clients, and link-local addresses have interfaces.
+func TestDatagramKindsOfAddresses(t *testing.T) {
+	x, y := newPair(t, nettest.Options{})
+	s := newAsker(t, newSocket(t, y, inet6, datagram))
+	if err := s.s.Bind(socket.Addr{Family: inet6, Port: 53}); err != nil {
+		t.Fatal(err)
+	}
+	mapped := socket.Addr{Family: inet6, IP: [16]byte{10: 0xff, 11: 0xff, 12: 10, 15: 2}, Port: 53}
+	local := socket.Addr{Family: inet6, IP: [16]byte{0: 0xfe, 1: 0x80, 11: 0xff, 12: 0xfe, 15: 2}, Port: 53, Scope: 2}
+	for _, to := range []socket.Addr{v4(10, 0, 0, 2, 53), mapped, local} {
+		c := newAsker(t, newSocket(t, x, to.Family, datagram))
+		eventually(t, "the link-local address", func() bool {
+			c.s.Send(&socket.Message{Buffers: [][]byte{[]byte("first")}, Addr: to}, 0)
+			time.Sleep(time.Millisecond)
+			return s.s.Ready()&socket.In != 0
+		})
+		for range 3 {
+			c.sendTo(t, to, "question")
+			for s.recv() == nil && string(s.m.Buffers[0]) == "first" {
+			}
+			if string(s.m.Buffers[0]) != "question" {
+				t.Fatalf("%v: received %q", to, s.m.Buffers[0])
+			}
+			if want := to.IP[0] == 0xfe; (s.m.Addr.Scope == 2) != want || (s.m.Addr.IP[10] == 0xff) == want {
+				t.Errorf("from %v", s.m.Addr)
+			}
+			s.sendTo(t, s.m.Addr, "answer")
+			c.want(t, "answer")
+		}
+		if n := len(c.s.(*inet).ways.known); n != 1 {
+			t.Errorf("%v: %d ways are known", to, n)
+		}
+	}
 }

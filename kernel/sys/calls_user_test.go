@@ -242,6 +242,29 @@ func TestNestedEpollLikeLinux(t *testing.T) {
 	})
 }
 
+func TestClocksLikeLinux(t *testing.T) {
+	both(t, func(s system, log func(string, ...any)) {
+		try := tryer(s, log)
+		for id := -8; id < 20; id++ {
+			if id == 10 || id == 16 {
+				continue // only newer kernels have these
+			}
+			try(fmt.Sprint("clock ", id), syscall.SYS_CLOCK_GETTIME, id, new(syscall.Timespec))
+			try(fmt.Sprint("resolution ", id), syscall.SYS_CLOCK_GETRES, id, nil)
+			n, e := s.call(syscall.SYS_TIMERFD_CREATE, id, 0)
+			log("timer %d %v %v", id, int(n) >= 0, e)
+			s.call(syscall.SYS_CLOSE, int(n))
+		}
+		self := ^syscall.Getpid() << 3
+		for kind := range 8 {
+			if kind&3 == 3 {
+				continue
+			}
+			try(fmt.Sprint("own clock ", kind), syscall.SYS_CLOCK_GETTIME, self|kind, new(syscall.Timespec))
+		}
+	})
+}
+
 func TestCapabilitiesGivenUp(t *testing.T) {
 	c, _ := newKernel(t)
 	s := ourSystem{c: c}

@@ -182,7 +182,26 @@ func (c *Calls) caps() uint64 {
 	return allCaps &^ c.shared.droppedCaps.Load()
 }
 
+// defaultFiles is RLIMIT_NOFILE at first. Some programs close all numbers below
+// it one by one.
+const defaultFiles = 1 << 16
+
 // stored is what is only remembered.
 type stored struct {
 	droppedCaps atomic.Uint64
+}
+
+// sameClock returns the clock for the CPU time of a process or thread by its
+// number (clock_getcpuclockid(3)): id is the number's complement, shifted, and
+// has in the low bits what is counted.
+func (c *Calls) sameClock(id uintptr) (uintptr, bool) {
+	const kinds, ofFile, ofThread = 3, 3, 4
+	switch n := int32(id); {
+	case n >= 0 || n&kinds == ofFile:
+		return 0, false
+	case n&ofThread != 0:
+		return clockThreadCPU, true
+	default:
+		return clockProcessCPU, c.self(uintptr(^(n >> 3)))
+	}
 }

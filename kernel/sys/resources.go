@@ -21,7 +21,7 @@ func (c *Calls) limit(n int) syscall.Rlimit {
 	}
 	switch n {
 	case nofile:
-		return syscall.Rlimit{Cur: 1 << 20, Max: 1 << 20}
+		return syscall.Rlimit{Cur: defaultFiles, Max: 1 << 20}
 	case syscall.RLIMIT_STACK:
 		return syscall.Rlimit{Cur: 8 << 20, Max: infinity}
 	case syscall.RLIMIT_CORE:

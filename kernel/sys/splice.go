@@ -76,10 +76,12 @@ type move struct {
 	from, to fs.PipeEnd // nil: not a pipe
 	at       ranges
 	nonblock bool // do not wait for pipes
+	patience
 }
 
 // run moves up to n bytes: once there are some, what can be had without waiting.
 func (m *move) run(n int) (done int, err error) {
+	defer m.stop()
 	mk := m.c.mark()
 	defer m.c.release(mk)
 	buf := m.c.take(min(n, copyChunk))
@@ -148,16 +150,17 @@ func (m *move) unread(b []byte) {
 	}
 }
 
-// wait waits for the side that is not ready.
+// wait waits for a change of either side, if the one that is not ready may be
+// waited for.
 func (m *move) wait() error {
-	f, events, pipe := m.in, fs.In, m.from != nil
+	f, pipe := m.in, m.from != nil
 	if m.to != nil && m.to.Room() == 0 || m.in.Ready()&fs.In != 0 {
-		f, events, pipe = m.out, fs.Out, m.to != nil
+		f, pipe = m.out, m.to != nil
 	}
 	if m.nonblock && pipe || !f.Blocking() {
 		return syscall.EAGAIN
 	}
-	return m.c.await(f, events)
+	return m.next(m.c, want{m.in, fs.In}, want{m.out, fs.Out})
 }
 
 func tee(c *Calls, a args) (uintptr, error) {
@@ -183,6 +186,8 @@ func tee(c *Calls, a args) (uintptr, error) {
 		return 0, syscall.EINVAL
 	}
 	buf := c.take(int(min(a.a3, window)))
+	var p patience
+	defer p.stop()
 	for {
 		n, err := from.Peek(buf)
 		if err == nil && n > 0 {
@@ -195,11 +200,7 @@ func tee(c *Calls, a args) (uintptr, error) {
 		if err != syscall.EAGAIN || a.a4&spliceNonblock != 0 {
 			return ret(n, err)
 		}
-		f, events := in, fs.In
-		if from.Ready()&fs.In != 0 {
-			f, events = out, fs.Out
-		}
-		if err := c.await(f, events); err != nil {
+		if err := p.next(c, want{in, fs.In}, want{out, fs.Out}); err != nil {
 			return 0, err
 		}
 	}

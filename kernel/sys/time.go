@@ -67,6 +67,9 @@ func (c *Calls) clock(id uintptr) (syscall.Timespec, error) {
 	case clockProcessCPU, clockThreadCPU:
 		return c.metalClock(id)
 	}
+	if id, ok := c.sameClock(id); ok {
+		return c.clock(id)
+	}
 	return syscall.Timespec{}, syscall.EINVAL
 }
 

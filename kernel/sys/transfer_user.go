@@ -51,6 +51,8 @@ func (c *Calls) writeFromVec(f *fs.File, p pointer, n uintptr, off int64, wait b
 }
 
 func (c *Calls) readVec(f *fs.File, v []iovec, total int, off int64, wait bool) (done int, err error) {
+	var p patience
+	defer p.stop()
 	for m := c.mark(); ; {
 		b := c.take(min(total-done, window))
 		n, err := readOnce(f, b, off, done)
@@ -64,7 +66,7 @@ func (c *Calls) readVec(f *fs.File, v []iovec, total int, off int64, wait bool) 
 			}
 			return done, unless(done, syscall.EFAULT)
 		case err == syscall.EAGAIN && wait && done == 0:
-			if err := c.await(f, fs.In); err != nil {
+			if err := p.next(c, want{f, fs.In}); err != nil {
 				return 0, err
 			}
 		case err != nil || n < len(b) || done == total || c.interrupted():
@@ -85,6 +87,8 @@ func (c *Calls) writeVec(f *fs.File, v []iovec, total int, off int64, wait bool)
 	if err != nil {
 		return 0, err
 	}
+	var p patience
+	defer p.stop()
 	for m := c.mark(); ; {
 		b := c.take(min(total-done, size))
 		k := c.gather(b, v, done)
@@ -100,7 +104,7 @@ func (c *Calls) writeVec(f *fs.File, v []iovec, total int, off int64, wait bool)
 		done += n
 		switch {
 		case err == syscall.EAGAIN && wait:
-			err = c.await(f, fs.Out)
+			err = p.next(c, want{f, fs.Out})
 		case err == syscall.EPIPE:
 			c.signal(int(syscall.SIGPIPE))
 		case n == 0, n < k && !(wait && isStreamFile(f)):
@@ -156,6 +160,8 @@ func (c *Calls) sendVec(f *fs.File, s socket.Socket, v []iovec, total int, m *so
 		return 0, err
 	}
 	wait := f.Blocking() && flags&msgDontWait == 0
+	var p patience
+	defer p.stop()
 	for mk := c.mark(); ; {
 		b := c.take(min(total-done, size))
 		k := c.gather(b, v, done)
@@ -173,7 +179,7 @@ func (c *Calls) sendVec(f *fs.File, s socket.Socket, v []iovec, total int, m *so
 		done += n
 		switch {
 		case err == syscall.EAGAIN && wait:
-			err = c.await(f, fs.Out)
+			err = p.next(c, want{f, fs.Out})
 		case err == syscall.EPIPE && flags&msgNoSignal == 0:
 			c.signal(int(syscall.SIGPIPE))
 		case n == 0, n < k && !wait:
@@ -201,6 +207,8 @@ func (c *Calls) recvInto(f *fs.File, s socket.Socket, p pointer, n uintptr, flag
 func (c *Calls) recvVec(f *fs.File, s socket.Socket, v []iovec, total int, m *socket.Message, flags int) (done int, err error) {
 	wait := f.Blocking() && flags&msgDontWait == 0
 	all := flags&syscall.MSG_WAITALL != 0 && flags&syscall.MSG_PEEK == 0
+	var p patience
+	defer p.stop()
 	for mk := c.mark(); ; {
 		b := c.take(min(total-done, window))
 		c.one[0] = b
@@ -215,7 +223,7 @@ func (c *Calls) recvVec(f *fs.File, s socket.Socket, v []iovec, total int, m *so
 			done += stored
 			return done, unless(done, syscall.EFAULT)
 		case err == syscall.EAGAIN && wait && (all || done == 0):
-			if err = c.await(f, fs.In); err == nil {
+			if err = p.next(c, want{f, fs.In}); err == nil {
 				continue
 			}
 		}

@@ -18,15 +18,33 @@ func (*Calls) interrupted() bool { return false }
 // retry calls op, and again after each wait for events, for as long as it
 // returns EAGAIN and wait is set. A socket may have a limit for the wait.
 func (c *Calls) retry(f *fs.File, events uint32, wait bool, op func() (int, error)) (int, error) {
+	n, err := op()
+	if err != syscall.EAGAIN || !wait {
+		return n, err
+	}
+	p, ok := f.Ops().(fs.Pollable)
+	if !ok {
+		return n, err
+	}
+	// Each try is made while the file is watched, and a wait ends with any
+	// change: a file that is ready may still refuse what is to be written.
+	var w fs.Waiter
+	defer w.Stop()
+	w.Add(p, events)
+	limit, start := waitLimit(f, events), time.Now()
 	for {
 		n, err := op()
-		if err != syscall.EAGAIN || !wait {
+		if err != syscall.EAGAIN {
 			return n, err
 		}
-		p, ok := f.Ops().(fs.Pollable)
-		if !ok || !fs.WaitFor(p, events, waitLimit(f, events)) {
-			return n, err
+		left := limit
+		if limit >= 0 {
+			left = limit - time.Since(start)
+			if left <= 0 {
+				return n, err
+			}
 		}
+		w.Wait(left)
 	}
 }
 

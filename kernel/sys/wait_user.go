@@ -102,32 +102,84 @@ func deadline(limit time.Duration) time.Time {
 
 func passed(deadline time.Time) bool { return !deadline.IsZero() && !time.Now().Before(deadline) }
 
-// retry calls op, and again after each wait for events, for as long as it
-// returns EAGAIN and wait is set. A socket may have a limit for the wait.
+// patience lets a call try again and again what has returned EAGAIN. The zero
+// patience is ready to use; stop ends it.
+//
+// It watches the files from before the second try on and sleeps until one of
+// them tells of a change. Whether a file is ready it does not ask: one that
+// has room may still refuse what is to be written.
+type patience struct {
+	w     *waiter
+	limit time.Duration
+	end   time.Time
+}
+
+// next returns nil when it is time for another try. EAGAIN: it will not come to
+// that, or not in time.
+func (p *patience) next(c *Calls, wants ...want) error {
+	if p.w == nil {
+		return p.start(c, wants)
+	}
+	switch {
+	case c.interrupted() && p.limit >= 0: // signal(7): not made again if it has a limit
+		return syscall.EINTR
+	case c.interrupted():
+		return ErrRestart
+	case passed(p.end):
+		return syscall.EAGAIN
+	}
+	p.w.sleep(p.end)
+	return nil
+}
+
+// want is what is waited for.
+type want struct {
+	f      *fs.File
+	events uint32
+}
+
+func (p *patience) start(c *Calls, wants []want) error {
+	p.limit = -1
+	watched := false
+	for _, x := range wants {
+		file, ok := x.f.Ops().(fs.Pollable)
+		if !ok {
+			continue
+		}
+		if !watched {
+			p.w, watched = c.begin(), true
+		}
+		p.w.watch(file, x.events)
+		if limit := waitLimit(x.f, x.events); limit >= 0 {
+			p.limit, p.end = limit, deadline(limit)
+		}
+	}
+	if !watched {
+		return syscall.EAGAIN
+	}
+	return nil
+}
+
+func (p *patience) stop() {
+	if p.w != nil {
+		p.w.stop()
+	}
+}
+
+// retry calls op, and again after each change, for as long as it returns EAGAIN
+// and wait is set. A socket may have a limit for the wait.
 func (c *Calls) retry(f *fs.File, events uint32, wait bool, op func() (int, error)) (int, error) {
+	var p patience
+	defer p.stop()
 	for {
 		n, err := op()
 		if err != syscall.EAGAIN || !wait {
 			return n, err
 		}
-		if err := c.await(f, events); err != nil {
+		if err := p.next(c, want{f, events}); err != nil {
 			return n, err
 		}
 	}
-}
-
-// await waits for events of an open file. EAGAIN: it will not come to that, or
-// not in time.
-func (c *Calls) await(f *fs.File, events uint32) error {
-	p, ok := f.Ops().(fs.Pollable)
-	if !ok {
-		return syscall.EAGAIN
-	}
-	late, err := c.wait(p, events, waitLimit(f, events))
-	if late {
-		return syscall.EAGAIN
-	}
-	return err
 }
 
 // wait blocks until p has one of events, an error or a hang-up. late: the limit

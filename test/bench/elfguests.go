@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -92,7 +93,7 @@ func (g *kilnGuest) appImage(ctx context.Context, a *App, root string) (Image, e
 func (g *kilnGuest) dryRun(ctx context.Context, a *App, root string) ([]string, error) {
 	args := []string{"run", "-q", "--dry-run", "--accel", "tcg"}
 	if a.Files != nil {
-		for name := range a.Files(guestPort) {
+		for _, name := range slices.Sorted(maps.Keys(a.Files(guestPort))) {
 			args = append(args, "-v", filepath.Join(root, name)+":"+name)
 		}
 	}

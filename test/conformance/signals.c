@@ -6,6 +6,10 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 
+#ifndef SS_AUTODISARM
+#define SS_AUTODISARM (1U << 31)
+#endif
+
 static volatile int count, depth, deepest;
 static int p[2];
 

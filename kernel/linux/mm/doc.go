@@ -14,7 +14,8 @@
 //   - shared memory is an object: a piece of kernel memory, of which several
 //     VMAs may show parts. That of a file is the window that the file lies in
 //     while it is mapped (fs.Mapper), so that reading, writing and mapping are
-//     the same bytes. Its frames are entered in place, and belong to it.
+//     the same bytes. Its frames are entered in place, and belong to it; a fault
+//     has the file fill them first (fs.Filler).
 //
 // A fault also enters pages that are likely to be next: see fault.go.
 //
