@@ -20,6 +20,10 @@ func (p *Program) die(t *Task, info siginfo) {
 		return
 	}
 	sig := info.signal()
+	if asked.has(sig) {
+		p.end(fatalStatus + sig)
+		return
+	}
 	p.complain("kiln: the program was ended by " + describeSignal(t, &info))
 	if t != nil && dumping.has(sig) {
 		for _, line := range t.backtrace() {
@@ -28,6 +32,10 @@ func (p *Program) die(t *Task, info siginfo) {
 	}
 	p.end(fatalStatus + sig)
 }
+
+// asked are signals by which somebody asks a program to end: there is nothing to
+// be told.
+var asked = setOf(syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGPIPE)
 
 func describeSignal(t *Task, info *siginfo) string {
 	s := signalName(info.signal())

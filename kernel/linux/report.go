@@ -95,8 +95,12 @@ func callName(nr uint64) string {
 	return fmt.Sprint("number ", nr)
 }
 
-// Report returns lines that may explain why the program failed.
+// Report returns lines that may explain why the program failed; none, if it was
+// asked to end.
 func (p *Program) Report() []string {
+	if sig := p.status - fatalStatus; sig > 0 && sig <= numSignals && asked.has(sig) {
+		return nil
+	}
 	var loaded []string
 	for _, m := range p.space.Mappings(false) {
 		loaded = append(loaded, m.Name)
@@ -185,6 +189,9 @@ func (t *Task) traced(nr uint64, a [6]uint64) (uint64, error) {
 	if err != nil {
 		errno = errnoOf(err)
 	}
+	if isRestart(err) {
+		errno = syscall.EINTR
+	}
 	if tr.summary {
 		tr.count(nr, errno != 0, time.Since(start))
 	}
@@ -192,6 +199,11 @@ func (t *Task) traced(nr uint64, a [6]uint64) (uint64, error) {
 		tr.print(fmt.Sprintf("[%d] %s", t.tid, call.Text(t.p.space, v, errno)))
 	}
 	return v, err
+}
+
+// isRestart reports whether a signal has interrupted a call.
+func isRestart(err error) bool {
+	return err == errRestart || err == errRestartNoHandler || err == errRestartAlways
 }
 
 func (tr *tracer) count(nr uint64, failed bool, d time.Duration) {

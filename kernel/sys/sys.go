@@ -1,15 +1,22 @@
-// Package sys answers the system calls of a Go program, which arrive as
-// function calls: the standard library's package syscall calls Hook instead of
-// executing the SYSCALL instruction.
+// Package sys answers the system calls of the program, with one set of handlers
+// for two kinds of programs. Those of a Go program arrive as function calls: the
+// standard library's package syscall calls Hook instead of executing the SYSCALL
+// instruction. Those of a Linux program in ring 3 arrive by way of package linux,
+// which calls Do. The build tag kiln_linux chooses.
 //
 // A handler parses its arguments, checks them, and delegates to kernel/fs,
 // kernel/fs/event or kernel/socket. The handlers are in one file per area. They
-// are collected in groups; a program is linked with the groups that it can
+// are collected in groups; a Go program is linked with the groups that it can
 // reach, and what no group answers goes on to metal.
 //
-// # Pointers
+// # Memory
 //
-// The caller's arguments may point into its stack, and any Go code may grow,
+// A handler touches the program's memory only through the functions of
+// memory_go_unsafe.go and transfer_go.go, or of their namesakes for programs in
+// ring 3: get, put, str, source, store, readTo and so on. What is in memory that
+// the program may change meanwhile is fetched once.
+//
+// A Go program's arguments may point into its stack, and any Go code may grow,
 // that is move, that stack. The runtime adjusts pointers that are in stack
 // slots, and no others. So:
 //
@@ -20,12 +27,16 @@
 //   - a buffer is used in place only if it is not in the caller's stack; else
 //     its bytes go through a copy on the heap.
 //
+// The memory of a program in ring 3 is copied from and to, in bounded pieces
+// (memory_user_unsafe.go).
+//
 // # Blocking
 //
 // Files never block, they return EAGAIN. Where the descriptor is blocking, the
 // handler parks the goroutine until the file is ready (retry). Descriptors that
 // the Go runtime polls are non-blocking; their readiness reaches the runtime's
-// poller by way of metal (fs.FDTable).
+// poller by way of metal (fs.FDTable). A wait of a thread in ring 3 ends when
+// the thread has a signal to handle (wait_user.go).
 package sys
 
 import (
