@@ -19,5 +19,6 @@
 // # Locks
 //
 // Program.mu (tasks) ranks before signals.mu, under which are the signals of all
-// threads; the address space's own locks and futex buckets come last. None is held while a task waits.
+// threads; the address space's own locks and futex buckets come last. None is
+// held while a task waits.
 package linux

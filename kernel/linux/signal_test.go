@@ -189,7 +189,7 @@ func TestFatalSignal(t *testing.T) {
 		status int
 		says   string
 	}{
-		{"SIGTERM", func(p *program, u *user) { u.call(syscall.SYS_KILL, 1, uint64(syscall.SIGTERM)) }, 143, "SIGTERM"},
+		{"SIGTERM", func(p *program, u *user) { u.call(syscall.SYS_KILL, 1, uint64(syscall.SIGTERM)) }, 143, ""},
 		{"SIGKILL", func(p *program, u *user) { u.call(syscall.SYS_KILL, 1, uint64(syscall.SIGKILL)) }, 137, "SIGKILL"},
 		{"real-time", func(p *program, u *user) { u.call(syscall.SYS_TKILL, 1, 40) }, 168, "signal 40"},
 		{"SIGPIPE", func(p *program, u *user) {
@@ -197,7 +197,7 @@ func TestFatalSignal(t *testing.T) {
 			u.call(syscall.SYS_PIPE, fds)
 			u.call(syscall.SYS_CLOSE, uint64(p.get32(fds)))
 			u.call(syscall.SYS_WRITE, uint64(p.get32(fds+4)), fds, 1)
-		}, 141, "SIGPIPE"},
+		}, 141, ""},
 		{"segmentation fault", func(p *program, u *user) { u.fault(14, 4, 0x10) }, 139, "0x10"},
 		{"divide", func(p *program, u *user) { u.fault(0, 0, 0) }, 136, "SIGFPE"},
 		{"a fault that is ignored", func(p *program, u *user) {
@@ -223,20 +223,20 @@ func TestFatalSignal(t *testing.T) {
 		{"host", func(p *program, u *user) {
 			go p.Signal(int(syscall.SIGTERM))
 			u.call(syscall.SYS_PAUSE)
-		}, 143, "SIGTERM"},
+		}, 143, ""},
 		{"in a call of another thread", func(p *program, u *user) {
 			u.thread(p, 0, 0, func(u *user) { u.call(syscall.SYS_TKILL, 1, uint64(syscall.SIGINT)) })
 			fds := p.alloc(4096)
 			u.call(syscall.SYS_PIPE, fds)
 			u.call(syscall.SYS_READ, uint64(p.get32(fds)), fds, 1)
-		}, 130, "SIGINT"},
+		}, 130, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newProgram(t)
 			if status := p.run(func(u *user) { c.main(p, u) }); status != c.status {
 				t.Errorf("status %d, want %d", status, c.status)
 			}
-			if s := p.said(); !strings.Contains(s, c.says) {
+			if s := p.said(); !strings.Contains(s, c.says) || c.says == "" && s != "" {
 				t.Errorf("it said %q", s)
 			}
 		})

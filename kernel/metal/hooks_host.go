@@ -15,6 +15,7 @@ func pollOpen(fd uintptr) (uintptr, bool) { return 0, false }
 func pollReset(pd uintptr)                {}
 func pollWait(pd uintptr) bool            { return false }
 func pollClose(pd uintptr)                {}
+func pollDeadline(pd uintptr, d int64)    {}
 
 // HoldPoll and ReleasePoll do nothing outside a unikernel.
 func HoldPoll()    {}

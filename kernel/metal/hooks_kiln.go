@@ -30,6 +30,13 @@ func runtimePollReset(pd uintptr, mode int) int
 //go:linkname runtimePollWait internal/poll.runtime_pollWait
 func runtimePollWait(pd uintptr, mode int) int
 
+//go:linkname runtimePollSetDeadline internal/poll.runtime_pollSetDeadline
+func runtimePollSetDeadline(pd uintptr, d int64, mode int)
+
+// pollDeadline makes pollWait return false at once, and from now on, if d is
+// negative. 0 takes that back.
+func pollDeadline(pd uintptr, d int64) { runtimePollSetDeadline(pd, d, 'r') }
+
 //go:linkname runtimePollUnblock internal/poll.runtime_pollUnblock
 func runtimePollUnblock(pd uintptr)
 

@@ -53,6 +53,8 @@ type Interrupt struct {
 	fd     uintptr
 	poll   uintptr // the netpoller's descriptor
 	closed atomic.Bool
+
+	waiting atomic.Bool // in Wait; for Linux programs, see nudge
 }
 
 var errInterrupts = errors.New("no interrupt vector left")
@@ -76,7 +78,11 @@ func NewInterrupt() (*Interrupt, error) {
 		FreeFD(int(fd))
 		return nil, errInterrupts
 	}
-	return &Interrupt{vector: v, fd: fd, poll: poll}, nil
+	i := &Interrupt{vector: v, fd: fd, poll: poll}
+	if linuxPrograms {
+		addDriver(i)
+	}
+	return i, nil
 }
 
 // MSI returns the message address and data that raise the interrupt.
@@ -113,10 +119,17 @@ func (i *Interrupt) Wait() error {
 			return nil
 		}
 		pollReset(i.poll)
+		if linuxPrograms {
+			i.waiting.Store(true)
+		}
 		if atomic.LoadUint64(&f.count) != 0 {
 			continue
 		}
 		if !pollWait(i.poll) {
+			if linuxPrograms && !i.closed.Load() {
+				pollDeadline(i.poll, 0) // it was a nudge
+				continue
+			}
 			return errClosed
 		}
 	}
@@ -141,6 +154,9 @@ func (i *Interrupt) Turn() {
 func (i *Interrupt) Close() error {
 	if i.closed.Swap(true) {
 		return errClosed
+	}
+	if linuxPrograms {
+		removeDriver(i)
 	}
 	irqs.fd[i.vector] = 0
 	pollClose(i.poll)

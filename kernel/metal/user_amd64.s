@@ -2,6 +2,7 @@
 
 #include "textflag.h"
 #include "offsets_amd64.h"
+#include "fpu_amd64.h"
 #include "user_amd64.h"
 
 // The ways into ring 3 and out of it (user.go). A way in is a call of
@@ -123,9 +124,7 @@ full:
 	MOVL	$0, u_fpfull(DI)
 	MOVQ	DI, SI
 	ADDQ	$u_fp, DI
-	MOVL	·xcr0(SB), AX
-	XORL	DX, DX
-	BYTE $0x48; BYTE $0x0f; BYTE $0xae; BYTE $0x2f // XRSTOR64 (DI)
+	LOADFPU(fxload, fploaded)
 	MOVQ	SI, DI
 	JMP	loaded
 touch:
@@ -360,9 +359,7 @@ full:
 	LDMXCSR	(u_fp+24)(SP)
 	MOVQ	SP, DI
 	ADDQ	$u_fp, DI
-	MOVL	·xcr0(SB), AX
-	XORL	DX, DX
-	BYTE $0x48; BYTE $0x0f; BYTE $0xae; BYTE $0x27 // XSAVE64 (DI)
+	SAVEFPU(fxsave, fpsaved)
 	MOVL	$1, u_fpfull(SP)
 	BYTE $0xdb; BYTE $0xe3 // FNINIT
 	TESTL	$4, ·xcr0(SB)

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -34,15 +35,15 @@ var haveSMAP, haveXINUSE uint32 // XGETBV tells what of the FPU is in use
 
 // loadUser makes this CPU ready for ring 3.
 func (c *cpu) loadUser() {
-	if haveFSGSBASE == 0 || xcr0 == 0 {
-		fatal("this CPU is too old to run Linux programs: it has no FSGSBASE or no XSAVE", 0)
+	if haveFSGSBASE == 0 {
+		fatal("this CPU cannot run Linux programs: it has no FSGSBASE", 0)
 	}
 	_, features, _, _ := cpuid(7, 0)
 	if features&(1<<20) != 0 {
 		haveSMAP = 1
 	}
 	// QEMU says of all components that they are in use.
-	if a, _, _, _ := cpuid(0xd, 1); a&(1<<2) != 0 && clock.Detect(cpuid).Kind != clock.TCG {
+	if a, _, _, _ := cpuid(0xd, 1); xcr0 != 0 && a&(1<<2) != 0 && clock.Detect(cpuid).Kind != clock.TCG {
 		haveXINUSE = 1
 	}
 	if a := userAccesses(); !a.inOrder() {
@@ -111,52 +112,44 @@ func kicked(why uintptr) {
 		trapSyscall(syscall.SYS_SCHED_YIELD, 0, 0, 0, 0, 0, 0)
 	}
 	if why&kickDevice != 0 {
-		turn()
-	} else if why&kickTick != 0 {
+		nudge()
+		runtime.Gosched() // now and then the scheduler takes the queue first where this puts us
+	}
+	if why&(kickDevice|kickTick) != 0 {
 		runtime.Gosched()
 	}
 }
 
-// turns are netpoller descriptors that no goroutine uses at present, see turn.
-var turns struct {
+// drivers are the interrupts that goroutines wait for.
+var drivers struct {
 	mu   sync.Mutex
-	free []*Interrupt
+	list []*Interrupt
 }
 
-// turn lets the drivers' goroutines run that the netpoller has something for.
-// runtime.Gosched would not do: the runtime polls only when no goroutine can run,
-// and one that yields can.
-func turn() {
-	turns.mu.Lock()
-	var i *Interrupt
-	if n := len(turns.free); n > 0 {
-		i = turns.free[n-1]
-		turns.free = turns.free[:n-1]
-	}
-	turns.mu.Unlock()
-	if i == nil {
-		if i = newTurn(); i == nil {
-			runtime.Gosched()
-			return
+func addDriver(i *Interrupt) {
+	drivers.mu.Lock()
+	drivers.list = append(drivers.list, i)
+	drivers.mu.Unlock()
+}
+
+func removeDriver(i *Interrupt) {
+	drivers.mu.Lock()
+	drivers.list = slices.DeleteFunc(drivers.list, func(o *Interrupt) bool { return o == i })
+	drivers.mu.Unlock()
+}
+
+// nudge wakes the goroutines that wait for an interrupt that has come. The
+// runtime would find out only when it polls, which it does when it has nothing
+// else to run.
+func nudge() {
+	drivers.mu.Lock()
+	for _, i := range drivers.list {
+		// Wait says that it waits before it looks at the count for the last time.
+		if atomic.LoadUint64(&fdAt(i.fd).count) != 0 && i.waiting.Swap(false) {
+			pollDeadline(i.poll, -1)
 		}
 	}
-	i.Turn()
-	turns.mu.Lock()
-	turns.free = append(turns.free, i)
-	turns.mu.Unlock()
-}
-
-func newTurn() *Interrupt {
-	fd := inMetal(allocFD, 3, fdInterrupt, 0)
-	if isErr(fd) {
-		return nil
-	}
-	poll, ok := pollOpen(fd)
-	if !ok {
-		FreeFD(int(fd))
-		return nil
-	}
-	return &Interrupt{fd: fd, poll: poll}
+	drivers.mu.Unlock()
 }
 
 // Kick makes Enter return ExitKick soon: the one that runs r, or the next one.
@@ -183,41 +176,59 @@ func interruptUser(i, r, _ uintptr) uintptr {
 
 // --- the FPU state ---
 
-// Places in the XSAVE image (Intel SDM volume 1, 13.4).
+// Places in the XSAVE image (Intel SDM volume 1, 13.4). MXCSR is always loaded;
+// the components are x87 (bit 0), SSE (1) and AVX (2).
 const (
-	fpControl = 0
 	fpMXCSR   = 24
+	fpX87     = 32 // the registers
 	fpXMM     = 160
-	fpLegacy  = 512 // the end of the FXSAVE image
+	fpXMMEnd  = 416
 	fpBits    = 512 // XSTATE_BV: which components are not in their initial state
 	fpCompact = 520 // XCOMP_BV
-	fpHeader  = 576 // the end of the header
+	fpYMM     = 576 // the upper halves
+
+	fpLegacy = 512 // size of an FXSAVE image
+	mxcsrAll = 0xffff
 )
 
 func (r *UserRegs) resetFP() {
 	r.fp = [fpSize]byte{}
-	binary.LittleEndian.PutUint16(r.fp[fpControl:], 0x37f)
+	binary.LittleEndian.PutUint16(r.fp[:], 0x37f)
 	binary.LittleEndian.PutUint32(r.fp[fpMXCSR:], 0x1f80)
+	binary.LittleEndian.PutUint32(r.fp[fpMXCSR+4:], mxcsrAll)
 	r.fpFull = 0
+}
+
+// takeFP sets the components in bits from image b, and the others to their
+// initial state.
+func (r *UserRegs) takeFP(b []byte, bits uint64) {
+	r.resetFP()
+	copy(r.fp[fpMXCSR:], b[fpMXCSR:][:4])
+	if bits&1 != 0 {
+		copy(r.fp[:fpMXCSR], b)
+		copy(r.fp[fpX87:fpXMM], b[fpX87:])
+	}
+	if bits&2 != 0 {
+		copy(r.fp[fpXMM:fpXMMEnd], b[fpXMM:])
+	}
+	if bits&4 != 0 {
+		copy(r.fp[fpYMM:], b[fpYMM:])
+	}
+	binary.LittleEndian.PutUint64(r.fp[fpBits:], bits)
+	r.fpFull = 1
 }
 
 // FPState returns the FPU state as an XSAVE image in the standard format. It is
 // r's own, valid until r is next entered.
 func (r *UserRegs) FPState() []byte {
-	if r.fpFull == 0 {
-		x := r.fp
-		r.resetFP()
-		copy(r.fp[fpMXCSR:][:4], x[fpMXCSR:])
-		copy(r.fp[fpXMM:][:256], x[fpXMM:])
-		r.fp[fpBits] = 2 // SSE
-		r.fpFull = 1
+	switch b := r.fp; {
+	case r.fpFull == 0:
+		r.takeFP(b[:], 2)
+	case xcr0 == 0: // FXSAVE has written no bits
+		r.takeFP(b[:], 3)
 	}
-	binary.LittleEndian.PutUint32(r.fp[fpMXCSR+4:], mxcsrMask)
 	return r.fp[:min(xsaveSize, fpSize)]
 }
-
-// mxcsrMask are the bits of MXCSR that exist, on every CPU with SSE2.
-const mxcsrMask = 0xffff
 
 var errFPState = errors.New("not an FPU state")
 
@@ -225,28 +236,20 @@ var errFPState = errors.New("not an FPU state")
 // from an FXSAVE image of 512 bytes. It comes from the program, and may be
 // anything: an error says that the CPU would not take it.
 func (r *UserRegs) SetFPState(b []byte) error {
-	if len(b) < fpLegacy || binary.LittleEndian.Uint32(b[fpMXCSR:])&^mxcsrMask != 0 {
+	if len(b) < fpLegacy || binary.LittleEndian.Uint32(b[fpMXCSR:])&^mxcsrAll != 0 {
 		return errFPState
 	}
 	bits := uint64(3)
 	if len(b) > fpLegacy {
-		if len(b) < fpHeader {
+		if len(b) < fpYMM {
 			return errFPState
 		}
 		bits = binary.LittleEndian.Uint64(b[fpBits:])
-		if bits&^(uint64(xcr0)|3) != 0 || binary.LittleEndian.Uint64(b[fpCompact:]) != 0 {
+		if bits&^uint64(xcr0|3) != 0 || binary.LittleEndian.Uint64(b[fpCompact:]) != 0 || bits&4 != 0 && len(b) < fpSize {
 			return errFPState
 		}
 	}
-	r.fp = [fpSize]byte{}
-	copy(r.fp[:fpLegacy], b)
-	if len(b) > fpHeader {
-		copy(r.fp[fpHeader:], b[fpHeader:])
-	} else {
-		bits &= 3
-	}
-	binary.LittleEndian.PutUint64(r.fp[fpBits:], bits)
-	r.fpFull = 1
+	r.takeFP(b, bits)
 	return nil
 }
 

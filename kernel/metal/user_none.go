@@ -12,3 +12,5 @@ func userEntries() (syscall, trap uintptr) { return 0, 0 }
 func userAccessFault(t *thread) bool       { return false }
 func (c *cpu) loadUser()                   {}
 func putClock()                            {}
+func addDriver(i *Interrupt)               {}
+func removeDriver(i *Interrupt)            {}

@@ -84,8 +84,12 @@ func wakeUser(c *cpu) {
 // about to go back to ring 3, here or on another CPU.
 func pumpUser(given bool) {
 	c := thisCPU()
+	if given {
+		c.kick |= kickTick // that thread will have made a goroutine runnable
+		return
+	}
 	c.kick |= kickDevice
-	if !given && (c.cur == 0 || !threadOf(c.cur).fromUser()) {
+	if c.cur == 0 || !threadOf(c.cur).fromUser() {
 		askUser(c, wantDevice)
 	}
 }

@@ -69,9 +69,9 @@ type udpPacket struct {
 	network  tcpip.NetworkProtocolNumber
 	id       stack.TransportEndpointID
 	tos, ttl uint8
-	headers  int // Ethernet, IP and UDP
-	size     int // of the payload
-	summed   bool
+	headers  int  // Ethernet, IP and UDP
+	size     int  // of the payload
+	summed   bool // has a checksum
 }
 
 // newPath returns the path of an interface of the stack.
@@ -166,7 +166,7 @@ func (p *datagramPath) admits(d *udpPacket) bool {
 // have it as their owner, by which learnDatagram finds it. A socket that changes
 // gets a new one, so that nothing is learned from a packet of before.
 type ways struct {
-	mu    sync.Mutex // guards known and what it points to
+	mu    sync.Mutex // guards known and what it points to; taken last
 	known map[destination]*way
 }
 

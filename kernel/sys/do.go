@@ -20,6 +20,7 @@ type Calls struct {
 	*state
 	shared *shared
 	mem    Memory
+	direct DirectMemory // mem, if it is that
 
 	// What follows is a thread's.
 	caller   fs.Pollable // ready when the thread has a signal to handle; may be nil
@@ -28,6 +29,7 @@ type Calls struct {
 	buffers
 	vec    []iovec
 	one    [1][]byte
+	sink   sink
 	msg    socket.Message
 	events []event.Event
 }
@@ -58,7 +60,8 @@ var errUnhandled = ErrNoCall
 
 // New returns an answerer of all calls.
 func New(cfg Config) *Calls {
-	c := &Calls{state: new(state), shared: new(shared), mem: cfg.Memory}
+	c := &Calls{state: new(state), shared: new(shared)}
+	c.SetMemory(cfg.Memory)
 	c.state.init(cfg)
 	c.pool = &c.shared.windows
 	return c
@@ -71,7 +74,10 @@ func (c *Calls) Add(...Group) {}
 func (c *Calls) SetFiles(v *fs.View) { c.view = v }
 
 // SetMemory provides the program's memory, before the first call.
-func (c *Calls) SetMemory(m Memory) { c.mem = m }
+func (c *Calls) SetMemory(m Memory) {
+	c.mem = m
+	c.direct, _ = m.(DirectMemory)
+}
 
 // Thread answers the calls of one thread of the program. Its methods are for
 // one goroutine at a time.
@@ -82,7 +88,7 @@ type Thread struct{ c Calls }
 // method Signal(sig int), which then gets the signals that calls of the thread
 // raise (SIGPIPE), instead of Machine.Signal.
 func (c *Calls) Thread(caller fs.Pollable) *Thread {
-	t := &Thread{Calls{state: c.state, shared: c.shared, mem: c.mem, caller: caller}}
+	t := &Thread{Calls{state: c.state, shared: c.shared, mem: c.mem, direct: c.direct, caller: caller}}
 	t.c.pool = &c.shared.windows
 	if caller != nil {
 		t.c.waiter.ch = make(chan struct{}, 1)
@@ -114,7 +120,7 @@ func (c *Calls) Do(nr uintptr, a [6]uintptr, caller fs.Pollable) (uintptr, error
 	if !ok {
 		t = c.Thread(nil)
 	}
-	t.c.mem, t.c.caller = c.mem, caller
+	t.c.mem, t.c.direct, t.c.caller = c.mem, c.direct, caller
 	r, err := t.Do(nr, a)
 	t.c.caller = nil
 	c.shared.threads.Put(t)

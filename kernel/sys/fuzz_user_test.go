@@ -37,6 +37,17 @@ func (a arena) CopyOut(addr uint64, src []byte) error {
 	return err
 }
 
+// TryCopyOut takes a part now and then.
+func (a arena) TryCopyOut(addr uint64, src []byte) int {
+	if addr&0x10 != 0 {
+		src = src[:len(src)/2]
+	}
+	if a.CopyOut(addr, src) != nil {
+		return 0
+	}
+	return len(src)
+}
+
 var (
 	fuzzSeed = flag.Int64("seed", 1, "where the random calls start")
 	fuzzTime = flag.Duration("calls", time.Second, "how long random calls are made")

@@ -36,6 +36,15 @@ func (hostMemory) copy(trap uintptr, b []byte, addr uint64) error {
 func (m hostMemory) CopyIn(dst []byte, addr uint64) error  { return m.copy(processVMReadv, dst, addr) }
 func (m hostMemory) CopyOut(addr uint64, src []byte) error { return m.copy(processVMWritev, src, addr) }
 
+// TryCopyOut stops at pages of odd numbers now and then, as if they were not there.
+func (m hostMemory) TryCopyOut(addr uint64, src []byte) int {
+	n := len(src)
+	if odd := (addr>>12|1)<<12 - addr; odd < uint64(n) && odd%3 == 0 {
+		n = int(odd)
+	}
+	return (&Calls{mem: m}).outSome(pointer(addr), src[:n])
+}
+
 func newCalls(m *machine) (*Calls, *fs.FDTable) {
 	var c *Calls
 	n := fs.NewNumbers(func() int { return c.FileLimit() })

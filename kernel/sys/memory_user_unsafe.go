@@ -32,6 +32,15 @@ type Memory interface {
 	CopyOut(addr uint64, src []byte) error
 }
 
+// DirectMemory is Memory that can also be written while the locks of a file are
+// held.
+type DirectMemory interface {
+	Memory
+	// TryCopyOut copies src to addr as far as that can be done at once, and
+	// returns how far. It takes no locks.
+	TryCopyOut(addr uint64, src []byte) int
+}
+
 // pointer is an address of the program.
 type pointer uintptr
 

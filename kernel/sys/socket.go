@@ -170,8 +170,11 @@ func connect(c *Calls, a args) (uintptr, error) {
 	if err != nil {
 		return 0, err
 	}
-	err = s.Connect(addr)
-	if err != syscall.EINPROGRESS || !f.Blocking() {
+	// A listener of the Unix domain may have no room now. One that is being
+	// connected already is waited for, as after a signal.
+	wait := f.Blocking()
+	_, err = c.retry(f, fs.Out, wait && addr.Family == syscall.AF_UNIX, func() (int, error) { return 0, s.Connect(addr) })
+	if err != syscall.EINPROGRESS && err != syscall.EALREADY || !wait {
 		return 0, err
 	}
 	late, err := c.wait(s, fs.Out, waitLimit(f, fs.Out))

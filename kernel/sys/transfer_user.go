@@ -50,7 +50,79 @@ func (c *Calls) writeFromVec(f *fs.File, p pointer, n uintptr, off int64, wait b
 	return c.writeVec(f, v, total, off, wait)
 }
 
+// sink puts what a file shows into the program's memory.
+type sink struct {
+	c     *Calls
+	v     []iovec
+	done  int
+	short bool // some memory was not there
+}
+
+// Put implements fs.Sink.
+func (s *sink) Put(p []byte) int {
+	n := each(s.v, s.done, len(p), func(at pointer, from, to int) int { return s.c.direct.TryCopyOut(uint64(at), p[from:to]) })
+	s.done += n
+	s.short = n < len(p)
+	return n
+}
+
+// readDirect is readVec for a file that shows its bytes. A page that is not
+// there is brought in by a read through a buffer.
+func (c *Calls) readDirect(f *fs.File, v []iovec, total int, off int64) (done int, err error) {
+	c.sink = sink{c: c, v: v}
+	s := &c.sink
+	for {
+		at := off
+		if off != noOffset {
+			at += int64(s.done)
+		}
+		want := min(total-s.done, window)
+		n, err, _ := f.ReadTo(at, want, s)
+		if s.short {
+			s.short = false
+			if err := c.readThrough(f, s, at+int64(n), off != noOffset); err != nil {
+				return s.done, unless(s.done, err)
+			}
+			continue
+		}
+		if err != nil || n < want || s.done == total || c.interrupted() {
+			return s.done, unless(s.done, err)
+		}
+	}
+}
+
+// readThrough reads up to the end of the program's next page.
+func (c *Calls) readThrough(f *fs.File, s *sink, at int64, seeks bool) error {
+	m := c.mark()
+	defer c.release(m)
+	b := c.take(1)
+	each(s.v, s.done, pageSize, func(p pointer, from, to int) int {
+		b = c.take(min(to-from, pageSize-int(p%pageSize)))
+		return 0
+	})
+	n, err := 0, error(nil)
+	if seeks {
+		n, err = f.ReadAt(at, b)
+	} else {
+		n, err = f.Read(b)
+	}
+	k := c.scatter(s.v, s.done, b[:n])
+	s.done += k
+	if k < n {
+		if !seeks {
+			f.Seek(int64(k-n), 1)
+		}
+		return syscall.EFAULT
+	}
+	return err
+}
+
 func (c *Calls) readVec(f *fs.File, v []iovec, total int, off int64, wait bool) (done int, err error) {
+	if c.direct != nil {
+		if _, ok := f.Ops().(fs.DirectReader); ok {
+			return c.readDirect(f, v, total, off)
+		}
+	}
 	var p patience
 	defer p.stop()
 	for m := c.mark(); ; {

@@ -64,6 +64,12 @@ func TestSignalsEndWaits(t *testing.T) {
 	listener, _ := s.call(syscall.SYS_SOCKET, syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	s.call(syscall.SYS_BIND, int(listener), []byte("\x01\x00\x00name"), 7)
 	s.call(syscall.SYS_LISTEN, int(listener), 0)
+	full2, _ := s.call(syscall.SYS_SOCKET, syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	s.call(syscall.SYS_BIND, int(full2), []byte("\x01\x00\x00full"), 7)
+	s.call(syscall.SYS_LISTEN, int(full2), 0)
+	first, _ := s.call(syscall.SYS_SOCKET, syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	s.call(syscall.SYS_CONNECT, int(first), []byte("\x01\x00\x00full"), 7)
+	waiting, _ := s.call(syscall.SYS_SOCKET, syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	epoll, _ := s.call(syscall.SYS_EPOLL_CREATE1, 0)
 	event, _ := s.call(syscall.SYS_EVENTFD2, 0, 0)
 	timer, _ := s.call(syscall.SYS_TIMERFD_CREATE, 1, 0)
@@ -94,6 +100,7 @@ func TestSignalsEndWaits(t *testing.T) {
 		{"recvfrom", syscall.SYS_RECVFROM, []any{int(pair[0]), buf, 8, 0, nil, nil}, ErrRestart},
 		{"recvmsg", syscall.SYS_RECVMSG, []any{int(pair[0]), &syscall.Msghdr{Iov: &iov[0], Iovlen: 1}, 0}, ErrRestart},
 		{"recvfrom with a limit", syscall.SYS_RECVFROM, []any{int(limited[0]), buf, 8, 0, nil, nil}, syscall.EINTR},
+		{"connect", syscall.SYS_CONNECT, []any{int(waiting), []byte("\x01\x00\x00full"), 7}, ErrRestart},
 		{"accept", syscall.SYS_ACCEPT4, []any{int(listener), nil, nil, 0}, ErrRestart},
 		{"eventfd", syscall.SYS_READ, []any{int(event), buf, 8}, ErrRestart},
 		{"timerfd", syscall.SYS_READ, []any{int(timer), buf, 8}, ErrRestart},

@@ -148,19 +148,26 @@ static void control(void)
 	struct iovec v = {b, 100};
 	struct msghdr m = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &v, .msg_iovlen = 1, .msg_control = ctl, .msg_controllen = sizeof ctl};
 	R(recvmsg(s, &m, 0));
+	int ttl = 0, tos = -1, today = 0, interface = 0, others = 0;
+	struct in_addr dest = {};
 	for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
-		if (h->cmsg_level == IPPROTO_IP && h->cmsg_type == IP_PKTINFO) {
-			struct in_pktinfo *i = (void *)CMSG_DATA(h);
-			SAY("packet to %s, interface %d", inet_ntoa(i->ipi_addr), i->ipi_ifindex);
+		if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SO_TIMESTAMP)
+			today = time(0) - ((struct timeval *)CMSG_DATA(h))->tv_sec < 5;
+		else if (h->cmsg_level == IPPROTO_IP && h->cmsg_type == IP_PKTINFO) {
+			interface = ((struct in_pktinfo *)CMSG_DATA(h))->ipi_ifindex;
+			dest = ((struct in_pktinfo *)CMSG_DATA(h))->ipi_addr;
 		} else if (h->cmsg_level == IPPROTO_IP && h->cmsg_type == IP_TTL)
-			SAY("ttl %d", *(int *)CMSG_DATA(h));
+			ttl = *(int *)CMSG_DATA(h);
 		else if (h->cmsg_level == IPPROTO_IP && h->cmsg_type == IP_TOS)
-			SAY("tos %d", *CMSG_DATA(h));
-		else if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SO_TIMESTAMP)
-			SAY("time of today %d", ((struct timeval *)CMSG_DATA(h))->tv_sec - time(0) < 5);
+			tos = *CMSG_DATA(h);
 		else
-			SAY("level %d type %d", h->cmsg_level, h->cmsg_type);
+			others++;
 	}
+	SAY("to %s, interface %d", inet_ntoa(dest), interface);
+	SAY("ttl %d", ttl);
+	SAY("tos %d", tos);
+	SAY("time of today %d", today);
+	N(others);
 	must(sendto(c, "info", 4, 0, (void *)&to, sizeof to));
 	m.msg_controllen = 8;
 	R(recvmsg(s, &m, 0));
@@ -173,7 +180,7 @@ static void control(void)
 	m.msg_iovlen = 2000;
 	R(recvmsg(s, &m, MSG_DONTWAIT));
 	R(sendmsg(c, &m, 0));
-	int ttl = 7;
+	ttl = 7;
 	R(setsockopt(c, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl));
 	R(setsockopt(c, SOL_SOCKET, SO_BROADCAST, &on, sizeof on));
 	R(setsockopt(c, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3));

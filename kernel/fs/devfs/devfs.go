@@ -49,6 +49,21 @@ func (zero) ReadAt(_ int64, p []byte) (int, error) {
 	return len(p), nil
 }
 
+// ReadTo implements fs.DirectReader.
+func (zero) ReadTo(_ int64, n int, to fs.Sink) (done int) {
+	for done < n {
+		p := zeroes[:min(n-done, len(zeroes))]
+		k := to.Put(p)
+		done += k
+		if k < len(p) {
+			break
+		}
+	}
+	return done
+}
+
+var zeroes [4096]byte
+
 type full struct{ zero }
 
 func (full) WriteAt(int64, []byte) (int, error) { return 0, syscall.ENOSPC }

@@ -50,6 +50,15 @@ func (s *Space) CopyOutSome(addr uint64, src []byte) (int, error) {
 	return done, nil
 }
 
+// TryCopyOut is CopyOut that provides no pages and takes no locks. It returns how
+// far it came.
+func (s *Space) TryCopyOut(addr uint64, src []byte) int {
+	if !valid(addr, len(src)) {
+		return 0
+	}
+	return s.pages.CopyOut(addr, src)
+}
+
 // CopyString copies a string that ends with a zero byte. ENAMETOOLONG: there is
 // none in the first limit bytes.
 func (s *Space) CopyString(addr uint64, limit int) (string, error) {

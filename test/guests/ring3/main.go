@@ -9,6 +9,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"runtime"
 	"slices"
@@ -58,6 +59,9 @@ func main() {
 		{"kick", kick},
 		{"kick race", kickRace},
 		{"spinning", spinning},
+		{"interrupts", interrupts},
+		{"NMI", nmi},
+		{"random", random},
 		{"unmap", unmap},
 		{"mixed", mixed},
 		{"speed", speed},
@@ -224,6 +228,9 @@ func faults() {
 		if c.err&7 == 2 && t.Err == (c.err&^7)*2+2 {
 			t.Err = c.err
 		}
+		if t.faults != 0 {
+			continue // an instruction that this CPU does not have
+		}
 		if ended || t.Vec != c.vec || t.Err != c.err || c.vec == 14 && t.CR2 != c.cr2 {
 			fail("%s: ended %v, vector %d, error %#x, address %#x; want %d, %#x, %#x", c.name, ended, t.Vec, t.Err, t.CR2, c.vec, c.err, c.cr2)
 		}
@@ -308,11 +315,11 @@ func state() {
 	id := uint64(0)
 	for _, how := range []uint64{0, 4, 8} {
 		for _, flags := range []uint64{0, 1, 2, 3} {
-			if flags&2 != 0 && !hasAVX {
+			if flags&2 != 0 && noAVX != 0 {
 				continue
 			}
 			id++
-			t := newThread(atState, id<<20, 40, flags|how)
+			t := newThread(atState, id<<20, 40, flags|how|noAVX)
 			wg.Add(1)
 			go func() {
 				defer wg.Done()
@@ -326,17 +333,27 @@ func state() {
 	wg.Wait()
 }
 
-const hasAVX = true // QEMU's and every CPU's that the tests run on
+// noAVX is a flag of state's in user.S.
+var noAVX = func() uint64 {
+	if len(metal.NewUserRegs().FPState()) > 576 {
+		return 0
+	}
+	return 16
+}()
 
 // images: the FPU state can be taken and set.
 func images() {
-	t := newThread(atState, 77<<20, 1000000, 7)
+	flags := uint64(7)
+	if noAVX != 0 {
+		flags = 5 | noAVX
+	}
+	t := newThread(atState, 77<<20, 1000000, flags)
 	metal.Enter(t.UserRegs)
 	for range 3 {
 		metal.Enter(t.UserRegs)
 	}
 	im := bytes.Clone(t.FPState())
-	if im[160] != 0 || im[160+2] != 0x77&0xf0|0 && im[160+2] != 0xd0 {
+	if !bytes.Equal(im[160:168], []byte{0, 0, 0xd0, 4, 0, 0, 0, 0}) { // 77<<20
 		fail("XMM0 in the image: % x", im[160:176])
 	}
 	if im[0] != 0x7f || im[1] != 2 || im[512]&3 != 3 {
@@ -349,7 +366,7 @@ func images() {
 	if status, ended := t.run(nil); status != 0 || !ended {
 		fail("after setting the image: wrong %#x, vector %d", status, t.Vec)
 	}
-	for _, at := range []int{26, 513, 520, 519} {
+	for _, at := range []int{26, 513, 520, 519} { // MXCSR, XSTATE_BV, XCOMP_BV
 		bad := bytes.Clone(im)
 		bad[at] = 0xff
 		if t.SetFPState(bad) == nil {
@@ -588,13 +605,11 @@ func kick() {
 				back <- time.Since(begin)
 			}
 		}
+		close(back)
 	}()
 	var late []time.Duration
 	for i := range 100 {
 		time.Sleep(time.Duration(i%3) * time.Millisecond / 2)
-		if i == 99 {
-			stop.Store(true)
-		}
 		start := time.Since(begin)
 		metal.Kick(t.UserRegs)
 		late = append(late, <-back-start)
@@ -603,6 +618,10 @@ func kick() {
 	fmt.Fprintf(os.Stderr, "kick: median %v, worst %v\n", late[50], late[99])
 	if late[90] > 50*time.Millisecond {
 		fail("a kick takes %v", late[90])
+	}
+	stop.Store(true)
+	metal.Kick(t.UserRegs)
+	for range back {
 	}
 	metal.Kick(t.UserRegs) // before it enters
 	if metal.Enter(t.UserRegs) != metal.ExitKick {
@@ -731,6 +750,154 @@ func spinning() {
 	}
 }
 
+// interrupts: those of a device come in time although all CPUs are in ring 3. The
+// device is the real-time clock, at 1024 Hz.
+func interrupts() {
+	irq, err := metal.NewInterrupt()
+	if err == nil {
+		err = irq.ConnectGSI(8, false, false)
+	}
+	if err != nil {
+		fail("%v", err)
+		return
+	}
+	rtc := func(reg, v uint8) uint8 {
+		metal.Out8(0x70, reg)
+		if v != 0 {
+			metal.Out8(0x71, v)
+		}
+		return metal.In8(0x71)
+	}
+	var count atomic.Int64
+	go func() {
+		for irq.Wait() == nil {
+			count.Add(1)
+			rtc(0xc, 0) // lowers the line
+		}
+	}()
+	for _, n := range []int{0, 1, runtime.NumCPU(), 2 * runtime.NumCPU()} {
+		end := func() {}
+		if n > 0 {
+			end = spinners(n)
+		}
+		rtc(0xa, 0x26)
+		rtc(0xb, 0x42)
+		rtc(0xc, 0)
+		start := time.Now()
+		from := count.Load()
+		time.Sleep(200 * time.Millisecond)
+		got, want := count.Load()-from, int64(time.Since(start)/976562)
+		rtc(0xb, 0x02)
+		end()
+		fmt.Fprintf(os.Stderr, "%d spinning: %d of %d interrupts\n", n, got, want)
+		if got < want/6 { // the runtime alone would find one in ten
+			fail("%d spinning: %d of %d interrupts", n, got, want)
+		}
+	}
+	irq.Close()
+}
+
+// nmi: NMIs come at any time, also while GS is the program's. The kernel reports
+// them and goes on.
+func nmi() {
+	const version, icr, allOthers, toSelf, deliverNMI = 0x30, 0x300, 0xc0000, 0x40000, 0x4400
+	apic := metal.MapRegisters(0xfee00000, pageSize)
+	if v := apic.Read32(version); v == 0 || v == ^uint32(0) {
+		return // in x2APIC mode
+	}
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	for range runtime.NumCPU() {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for !stop.Load() {
+				for _, t := range []*thread{newThread(atState, 5<<20, 1, 4|8|noAVX), newThread(atCalls, 1000)} {
+					if status, ended := t.run(nil); status != 0 || !ended {
+						fail("beside NMIs: wrong %#x, vector %d", status, t.Vec)
+					}
+					t.end()
+				}
+			}
+		}()
+	}
+	for i := range uint32(40) {
+		time.Sleep(300 * time.Microsecond)
+		to := uint32(allOthers)
+		if i%8 == 0 {
+			to = toSelf
+		}
+		apic.Write32(icr, to|deliverNMI)
+	}
+	stop.Store(true)
+	wg.Wait()
+}
+
+// random runs random bytes with random registers. Nothing comes of it, but the
+// kernel lives.
+func random() {
+	const page = 0xa00000
+	rnd := rand.New(rand.NewPCG(1, 2))
+	mapNew(page, 2, 7, nil)
+	mapNew(stackBase, 2, 3, nil)
+	addresses := []uint64{0, page, page + 8, page + pageSize*2 - 3, dataBase, stackBase + pageSize, codeBase, nowhere, 0x7ffffffff000, 1 << 47, 0xffff800000200000, 0xffffffff80400000, 0xffffa00100000000, ^uint64(0)}
+	var current atomic.Pointer[metal.UserRegs]
+	var stop atomic.Bool
+	go func() {
+		for !stop.Load() {
+			time.Sleep(time.Millisecond)
+			if r := current.Load(); r != nil {
+				metal.Kick(r)
+			}
+		}
+	}()
+	exits := map[uint64]int{}
+	bytes := make([]byte, 64)
+	for range 15000 { // always the same
+		for i := range bytes {
+			if bytes[i] = byte(rnd.Uint32()); bytes[i] == 0xc4 || bytes[i] == 0xc5 {
+				bytes[i] = 0x90 // AVX: an assertion in QEMU 7.2 fails at some that there are not
+			}
+		}
+		if rnd.IntN(2) == 0 { // more likely to be instructions of the system
+			copy(bytes[rnd.IntN(16):], []byte{0x0f, byte(rnd.Uint32())})
+			copy(bytes[rnd.IntN(16):], []byte{[]byte{0x8e, 0xcd, 0xcf, 0x9d, 0xcb, 0xca, 0xf4, 0xfa}[rnd.IntN(8)]})
+		}
+		metal.CopyOut(page, bytes)
+		r := metal.NewUserRegs()
+		for _, p := range []*uint64{&r.AX, &r.BX, &r.CX, &r.DX, &r.SI, &r.DI, &r.BP, &r.SP, &r.R8, &r.R9, &r.R10, &r.R11, &r.R12, &r.R13, &r.R14, &r.R15, &r.FS, &r.GS} {
+			*p = addresses[rnd.IntN(len(addresses))]
+			if rnd.IntN(4) == 0 {
+				*p = rnd.Uint64()
+			}
+		}
+		r.IP, r.Flags = page, rnd.Uint64()&rnd.Uint64()
+		image := slices.Clone(r.FPState())
+		for i := range image {
+			image[i] = byte(rnd.Uint32())
+		}
+		clear(image[512:576])
+		image[512] = byte(rnd.IntN(8)) &^ byte(noAVX>>2)
+		image[26], image[27] = 0, 0
+		if err := r.SetFPState(image); err != nil {
+			fail("%v", err)
+		}
+		current.Store(r)
+		for range 30 {
+			why := metal.Enter(r)
+			exits[uint64(why)<<16|r.Vec]++
+			if why != metal.ExitSyscall {
+				break
+			}
+			r.AX, r.Vec = rnd.Uint64(), r.Vec&uint64(rnd.IntN(2)<<8)
+		}
+	}
+	stop.Store(true)
+	fmt.Fprintln(os.Stderr, "random exits:", exits)
+	metal.UserUnmap(page, 2*pageSize)
+	metal.UserUnmap(stackBase, 2*pageSize)
+}
+
 // unmap: a page goes away while another CPU reads it.
 func unmap() {
 	const page = 0x900000
@@ -773,7 +940,7 @@ func mixed() {
 	var stop atomic.Bool
 	for i := range uint64(4) {
 		wg.Add(2)
-		t := newThread(atState, i<<30, 30, i|4)
+		t := newThread(atState, i<<30, 30, i&^(noAVX>>3)|4|noAVX)
 		go func() {
 			defer wg.Done()
 			if status, ended := t.run(nil); status != 0 || !ended {

@@ -93,7 +93,7 @@ registers:
 # values of this thread: FS and GS bases, XMM and MXCSR; and x87 (flag 1) and the
 # upper halves of the YMM registers (flag 2), which otherwise stay in their initial
 # state. It looks n times, and in between spins, makes a system call (flag 4), and
-# faults (flag 8). It ends with 0, or with what was wrong.
+# faults (flag 8). Flag 16: there is no AVX. It ends with 0, or with what was wrong.
 state:
 	mov	%rdi, %r12
 	mov	%rsi, %r13
@@ -161,10 +161,13 @@ again:
 	jne	wrong
 	.irp	i, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
 	mov	$(0x10+\i), %r15d	# XMM
-	vmovups	%ymm\i, -64(%rsp)
+	movups	%xmm\i, -64(%rsp)
 	lea	\i(%r12), %rdx
 	cmp	-64(%rsp), %rdx
 	jne	wrong
+	test	$16, %r14
+	jnz	2f
+	vmovups	%ymm\i, -64(%rsp)
 	mov	$(0x20+\i), %r15d	# upper half of YMM
 	lea	0x1000+\i(%r12), %rdx
 	test	$2, %r14
@@ -172,6 +175,7 @@ again:
 	xor	%edx, %edx
 1:	cmp	-48(%rsp), %rdx
 	jne	wrong
+2:
 	.endr
 	test	$1, %r14
 	jnz	x87
