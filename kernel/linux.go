@@ -54,6 +54,7 @@ func (s *System) writeKept() {}
 // RunLinux runs the Linux program that the manifest names and returns its exit
 // status. The machine's signals go to the program.
 func (s *System) RunLinux() (status int) {
+	defer metal.ProgramEnded()
 	random := func(b []byte) { s.calls.Random(b) }
 	total, _ := metal.Memory()
 	p := linux.New(linux.Config{

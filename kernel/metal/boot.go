@@ -296,12 +296,13 @@ func setupArgs(top uintptr) uintptr {
 	argc += putCommandLine(&w)
 	poke64(sp, uint64(argc))
 	w.word(0)
-	if putRecords(&w, "env") == 0 {
+	// The environment is the program's. A Linux program is not this one.
+	if linuxPrograms || putRecords(&w, "env") == 0 {
 		w.word(w.str)
 		w.text("PATH=/bin")
 		w.end()
 	}
-	if !hasEnv("GOMEMLIMIT") {
+	if linuxPrograms || !hasEnv("GOMEMLIMIT") {
 		w.word(w.str)
 		w.text("GOMEMLIMIT=")
 		w.decimal(memoryLimit())

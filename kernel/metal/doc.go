@@ -32,6 +32,11 @@
 // locks of threads, irqs, entropy, the CMOS clock and serial are not held while
 // another of these is taken, but for areas.mu and phys.mu by a fault.
 //
+// # Ring 3
+//
+// The kernel for Linux programs (build tag kiln_linux) runs them in ring 3, in the
+// lower half of the address space: user.go.
+//
 // # Threads
 //
 // A thread (the runtime's M) is a thread block: a full register context that

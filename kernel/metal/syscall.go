@@ -132,7 +132,7 @@ func sysEventfd(_ *thread, _, _, _, _ uintptr) uintptr     { return allocFD(3, f
 func sysEpollCreate(_ *thread, _, _, _, _ uintptr) uintptr { return allocFD(3, fdEpoll, 0) }
 
 func sysExitGroup(_ *thread, status, _, _, _ uintptr) uintptr {
-	exitMachine(status)
+	exitMachine(finalStatus(status))
 	return 0
 }
 

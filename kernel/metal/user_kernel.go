@@ -6,13 +6,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"unsafe"
 
 	"kiln/kernel/metal/clock"
+
+	"kiln/abi"
 )
 
 const linuxPrograms = true
@@ -134,7 +135,13 @@ func addDriver(i *Interrupt) {
 
 func removeDriver(i *Interrupt) {
 	drivers.mu.Lock()
-	drivers.list = slices.DeleteFunc(drivers.list, func(o *Interrupt) bool { return o == i })
+	for k, o := range drivers.list {
+		if last := len(drivers.list) - 1; o == i {
+			drivers.list[k] = drivers.list[last]
+			drivers.list = drivers.list[:last]
+			break
+		}
+	}
 	drivers.mu.Unlock()
 }
 
@@ -260,4 +267,18 @@ func (r *UserRegs) CopyFPFrom(o *UserRegs) { r.fp, r.fpFull = o.fp, o.fpFull }
 func CPUFeatures() uint32 {
 	_, _, _, d := cpuid(1, 0)
 	return d
+}
+
+// programEnded says that the status with which this kernel exits is its program's.
+var programEnded uint32
+
+// ProgramEnded is called before the exit with the program's status. Any other exit
+// is that of a kernel that has failed: a Go panic.
+func ProgramEnded() { atomic.StoreUint32(&programEnded, 1) }
+
+func finalStatus(status uintptr) uintptr {
+	if programEnded == 0 {
+		return abi.ExitFault
+	}
+	return status
 }

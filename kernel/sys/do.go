@@ -30,6 +30,7 @@ type Calls struct {
 	vec    []iovec
 	one    [1][]byte
 	sink   sink
+	page1  pageSink
 	msg    socket.Message
 	events []event.Event
 }

@@ -85,6 +85,12 @@ func (b *buffers) mark() mark { return mark{b.used, len(b.taken)} }
 // release gives back what was taken since m.
 func (b *buffers) release(m mark) {
 	b.used = m.used
+	if len(b.taken) > m.taken {
+		b.giveBack(m)
+	}
+}
+
+func (b *buffers) giveBack(m mark) {
 	for _, w := range b.taken[m.taken:] {
 		b.pool.Put(w)
 	}

@@ -19,6 +19,11 @@ import (
 func (c *Calls) chunk(n int) []byte { return c.take(n) }
 
 func (c *Calls) readTo(f *fs.File, p pointer, n uintptr, off int64) (int, error) {
+	if n > 0 && n <= pageSize && inRange(p, n) {
+		if done, err, ok := c.readPage(f, p, int(n), off); ok {
+			return done, err
+		}
+	}
 	v, total, err := c.single(p, n)
 	if err != nil {
 		return 0, err
@@ -26,7 +31,79 @@ func (c *Calls) readTo(f *fs.File, p pointer, n uintptr, off int64) (int, error)
 	return c.readVec(f, v, total, off, f.Blocking())
 }
 
+// readPage makes the most frequent kind of read: of one buffer that is no longer
+// than a page, which is there, as are the bytes. It reports false, and has read
+// nothing, if it is not that.
+func (c *Calls) readPage(f *fs.File, p pointer, n int, off int64) (done int, err error, ok bool) {
+	if c.direct != nil {
+		c.page1 = pageSink{c.direct, uint64(p), false}
+		if done, err, ok := f.ReadTo(off, n, &c.page1); ok {
+			if !c.page1.short {
+				return done, err, true
+			}
+			// Nothing was there, or the rest of it is in a page that is not.
+			if done > 0 {
+				v := append(c.vec[:0], iovec{p, uintptr(n)})
+				done, err = c.readOn(f, v, n, off, done)
+				return done, err, true
+			}
+			return 0, nil, false
+		}
+	}
+	b := c.page[:n]
+	n, err = readOnce(f, b, off, 0)
+	if err != nil || n == 0 {
+		return 0, err, err != syscall.EAGAIN
+	}
+	if done = c.outSome(p, b[:n]); done < n {
+		if off == noOffset {
+			f.Seek(int64(done-n), 1)
+		}
+		err = unless(done, syscall.EFAULT)
+	}
+	return done, err, true
+}
+
+// pageSink is a sink for one buffer.
+type pageSink struct {
+	to    DirectMemory
+	at    uint64
+	short bool
+}
+
+// Put implements fs.Sink.
+func (s *pageSink) Put(p []byte) int {
+	n := s.to.TryCopyOut(s.at, p)
+	s.at += uint64(n)
+	s.short = n < len(p)
+	return n
+}
+
+// writePage is readPage for writing. What it has not written is to be written
+// slowly.
+func (c *Calls) writePage(f *fs.File, p pointer, n int, off int64) (done int, err error) {
+	b := c.page[:n]
+	if err := c.mem.CopyIn(b, uint64(p)); err != nil {
+		return 0, err
+	}
+	return writeOnce(f, b, off, 0)
+}
+
 func (c *Calls) writeFrom(f *fs.File, p pointer, n uintptr, off int64) (int, error) {
+	if n > 0 && n <= pageSize && inRange(p, n) {
+		done, err := c.writePage(f, p, int(n), off)
+		if err == nil && done == int(n) || done > 0 && !isStreamFile(f) {
+			return done, nil
+		}
+		if done > 0 {
+			rest, err := c.writeSlowly(f, p+pointer(done), n-uintptr(done), off)
+			return done + rest, unless(done+rest, err)
+		}
+	}
+	return c.writeSlowly(f, p, n, off)
+}
+
+func (c *Calls) writeSlowly(f *fs.File, p pointer, n uintptr, off int64) (int, error) {
 	v, total, err := c.single(p, n)
 	if err != nil {
 		return 0, err
@@ -69,7 +146,12 @@ func (s *sink) Put(p []byte) int {
 // readDirect is readVec for a file that shows its bytes. A page that is not
 // there is brought in by a read through a buffer.
 func (c *Calls) readDirect(f *fs.File, v []iovec, total int, off int64) (done int, err error) {
-	c.sink = sink{c: c, v: v}
+	return c.readOn(f, v, total, off, 0)
+}
+
+// readOn is readDirect behind the first done bytes.
+func (c *Calls) readOn(f *fs.File, v []iovec, total int, off int64, done int) (int, error) {
+	c.sink = sink{c: c, v: v, done: done}
 	s := &c.sink
 	for {
 		at := off

@@ -1,8 +1,5 @@
 // A library that dynamic.c opens at run time: constructors, thread-local data, a dependency on the program.
-#include <pthread.h>
-#include <stdio.h>
-
-extern void say(const char *format, ...);
+extern void program_say(const char *s);
 
 static int constructed;
 __thread int plug_local = 11;
@@ -12,7 +9,7 @@ static int *plug_pointer = &plug_data; // a relocation
 
 __attribute__((constructor)) static void construct(void) { constructed = 1; }
 
-__attribute__((destructor)) static void destruct(void) { say("plug: destructor"); }
+__attribute__((destructor)) static void destruct(void) { program_say("plug: destructor"); }
 
 int plug_state(void) { return constructed * 100 + *plug_pointer; }
 

@@ -1,5 +1,8 @@
 // Interval timers, POSIX timers, sleeping, clocks.
 #include "check.h"
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
 #include <pthread.h>
 #include <sys/time.h>
 #include <sys/times.h>
@@ -121,7 +124,7 @@ static void posix(void)
 	R(timer_create(CLOCK_MONOTONIC, &e, &timer));
 	int id;
 	e = (struct sigevent){.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN + 2};
-	e._sigev_un._tid = gettid();
+	e.sigev_notify_thread_id = gettid();
 	R(syscall(SYS_timer_create, CLOCK_MONOTONIC, &e, &id));
 	struct itimerspec soon = {{0, 0}, {0, 1000000}};
 	R(syscall(SYS_timer_settime, id, 0, &soon, 0));

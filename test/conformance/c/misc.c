@@ -49,7 +49,6 @@ int main(void)
 	R(syscall(SYS_pidfd_open, getpid(), 0) >= 0);
 	R(syscall(SYS_pidfd_open, 0x3fffffff, 0));
 	R(syscall(SYS_ioprio_get, 1, 0) >= 0);
-	R(syscall(SYS_cachestat_probe_none, 0));
 	AREA("seccomp");
 	R(prctl(PR_GET_SECCOMP));
 	R(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));

@@ -85,8 +85,9 @@ static void cancel(const char *name, void *(*f)(void *))
 	AREA(name);
 	pthread_create(&t, 0, f, 0);
 	ms(30);
-	E(pthread_cancel(t));
+	int cancelled = pthread_cancel(t);
 	E(pthread_join(t, &r));
+	E(cancelled);
 	IS(r == PTHREAD_CANCELED);
 }
 

@@ -1,3 +1,4 @@
+// modes: dynamic static nopie
 // link: -lm
 // A thread's state stays its own: SSE, AVX, x87, flags, over signals, calls and other threads; contexts; jumps.
 #include "check.h"

@@ -30,6 +30,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef __GLIBC__ // musl of 2022 leaves these to the kernel's headers
+#include <linux/fs.h>
+#include <linux/stat.h>
+#define statx(dir, path, flags, mask, buf) syscall(SYS_statx, dir, path, flags, mask, buf)
+#endif
+
 static inline const char *errname(int e)
 {
 	switch (e) {

@@ -64,7 +64,7 @@ int main(int argc, char **argv)
 	BY("abort") abort();
 	BY("segv") *(volatile int *)0 = 1;
 	BY("ill") __asm__ volatile("ud2");
-	BY("fpe") { volatile int z = 0; N(1 / z); }
+	BY("fpe") { volatile int one = 1, zero = 0; N(one / zero); }
 	BY("bus") {
 		scratch();
 		int fd = must(open("f", O_RDWR | O_CREAT, 0600));

@@ -3,26 +3,14 @@
 // libs: needed
 // opens: plug
 // Dynamic linking: libraries at the start and at run time, their thread-local data and constructors.
-#include <stdio.h>
-void say(const char *format, ...);
-#define say header_say
 #include "check.h"
-#undef say
 #include <dlfcn.h>
 #include <libgen.h>
 #include <link.h>
 #include <pthread.h>
 
-// say is a symbol that the library finds in the program.
-void say(const char *format, ...)
-{
-	char line[256];
-	va_list args;
-	va_start(args, format);
-	vsnprintf(line, sizeof line, format, args);
-	va_end(args);
-	header_say("%s", line);
-}
+// program_say is a symbol that the library finds in the program.
+void program_say(const char *s) { say("%s", s); }
 
 extern __thread int needed_local;
 extern int needed_order;
@@ -32,7 +20,7 @@ int needed_weak(void) { return 2; } // the program's comes first
 static int own_order;
 
 __attribute__((constructor)) static void construct(void) { own_order = needed_order ? 1 : 2; }
-__attribute__((destructor)) static void destruct(void) { say("program: destructor"); }
+__attribute__((destructor)) static void destruct(void) { SAY("program: destructor"); }
 
 static int (*next)(void);
 
@@ -111,6 +99,5 @@ int main(int argc, char **argv)
 	h = dlopen(path, RTLD_LAZY | RTLD_GLOBAL);
 	N(((int (*)(void))dlsym(h, "plug_state"))());
 	IS(dlsym(RTLD_DEFAULT, "plug_state") != 0);
-	IS(dlopen("libm.so.6", RTLD_NOW) != 0 || 1);
 	return 5;
 }

@@ -1,3 +1,4 @@
+// modes: dynamic static nopie
 // Vectors, positions with flags, and memory of a process read by itself.
 #include "check.h"
 #include <sys/mman.h>
