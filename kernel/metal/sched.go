@@ -202,7 +202,10 @@ func arm(c *cpu) {
 			d = p
 		}
 	}
-	if d != c.armed {
+	// Setting the timer leaves the machine under emulation, and what is armed is
+	// rarely waited for. So an earlier time stays: the interrupt then finds nothing
+	// to do, and arms the right one.
+	if d != 0 && (c.armed == 0 || d < c.armed) {
 		c.armed = d
 		setTimer(d)
 	}
@@ -210,7 +213,7 @@ func arm(c *cpu) {
 
 // timerRight reports whether the timer interrupt needs no change.
 func (c *cpu) timerRight() bool {
-	return c.armed == c.timers.first || linuxPrograms && c.armed != 0 && c.armed == c.tickAt
+	return c.timers.first == 0 || c.armed != 0 && c.armed <= c.timers.first
 }
 
 // handleTimer is the timer interrupt.
