@@ -56,15 +56,12 @@ func Next(archive []byte) (e Entry, rest []byte, ok bool, err error) {
 	if len(archive) < headerSize || string(archive[:6]) != magic {
 		return Entry{}, nil, false, ErrArchive
 	}
-	var f [13]uint32
-	for i := range f {
-		v, good := hex8(archive[6+8*i : 14+8*i])
-		if !good {
-			return Entry{}, nil, false, ErrArchive
-		}
-		f[i] = v
+	h := header{fields: archive[len(magic):headerSize]}
+	size, nameSize := uint64(h.field(6)), uint64(h.field(11))
+	mode, uid, gid, mtime := h.field(1), h.field(2), h.field(3), h.field(5)
+	if h.bad {
+		return Entry{}, nil, false, ErrArchive
 	}
-	size, nameSize := uint64(f[6]), uint64(f[11])
 	nameEnd := headerSize + nameSize
 	dataStart := (nameEnd + 3) &^ 3
 	dataEnd := dataStart + size
@@ -82,25 +79,36 @@ func Next(archive []byte) (e Entry, rest []byte, ok bool, err error) {
 	if next > uint64(len(archive)) {
 		next = uint64(len(archive))
 	}
-	e = Entry{Name: name, Mode: f[1], UID: f[2], GID: f[3], MTime: f[5], Data: archive[dataStart:dataEnd:dataEnd]}
+	e = Entry{Name: name, Mode: mode, UID: uid, GID: gid, MTime: mtime, Data: archive[dataStart:dataEnd:dataEnd]}
 	return e, archive[next:], true, nil
 }
 
-func hex8(b []byte) (v uint32, ok bool) {
-	for _, c := range b {
-		switch {
-		case '0' <= c && c <= '9':
-			c -= '0'
-		case 'a' <= c && c <= 'f':
-			c -= 'a' - 10
-		case 'A' <= c && c <= 'F':
-			c -= 'A' - 10
-		default:
-			return 0, false
-		}
-		v = v<<4 | uint32(c)
+// header is the fields behind the magic number, of which a boot reads thousands.
+type header struct {
+	fields []byte
+	bad    bool // a field that was read is no number
+}
+
+// field returns the n-th number, of eight hexadecimal digits.
+func (h *header) field(n int) (v uint32) {
+	all := uint8(isDigit)
+	for _, c := range h.fields[8*n : 8*n+8] {
+		d := digits[c]
+		all &= d
+		v = v<<4 | uint32(d&^isDigit)
 	}
-	return v, true
+	h.bad = h.bad || all&isDigit == 0
+	return v
+}
+
+const isDigit = 0x80
+
+// digits has the values of hexadecimal digits, with isDigit.
+var digits = [256]uint8{
+	'0': isDigit, '1': isDigit | 1, '2': isDigit | 2, '3': isDigit | 3, '4': isDigit | 4,
+	'5': isDigit | 5, '6': isDigit | 6, '7': isDigit | 7, '8': isDigit | 8, '9': isDigit | 9,
+	'a': isDigit | 10, 'b': isDigit | 11, 'c': isDigit | 12, 'd': isDigit | 13, 'e': isDigit | 14, 'f': isDigit | 15,
+	'A': isDigit | 10, 'B': isDigit | 11, 'C': isDigit | 12, 'D': isDigit | 13, 'E': isDigit | 14, 'F': isDigit | 15,
 }
 
 // ArchiveWriter writes a boot archive. Close writes the trailer; it does not

@@ -58,7 +58,7 @@ func (s *System) RunLinux() (status int) {
 	random := func(b []byte) { s.calls.Random(b) }
 	total, _ := metal.Memory()
 	p := linux.New(linux.Config{
-		Machine: ring3{time.Now().Add(-time.Duration(s.calls.Monotonic()))}, Calls: s.calls, FDs: s.fds, View: s.view, Random: random, Complain: func(line string) { s.complain(strings.TrimPrefix(line, "kiln: ")) },
+		Machine: &ring3{time.Now().Add(-time.Duration(s.calls.Monotonic()))}, Calls: s.calls, FDs: s.fds, View: s.view, Random: random, Complain: func(line string) { s.complain(strings.TrimPrefix(line, "kiln: ")) },
 		Windows: new(metal.Windows), Memory: total,
 	})
 	info := s.proc.(*procfs.Info)
@@ -133,34 +133,50 @@ type ring3 struct {
 	booted time.Time // when the monotonic clock was 0
 }
 
-func (ring3) NewRegs() *metal.UserRegs           { return metal.NewUserRegs() }
-func (ring3) Enter(r *metal.UserRegs) metal.Exit { return metal.Enter(r) }
-func (ring3) Kick(r *metal.UserRegs)             { metal.Kick(r) }
-func (ring3) CPUs() int                          { return metal.CPUs() }
-func (ring3) Load32(addr uint64) (uint32, bool)  { return metal.LoadUser32(addr) }
-func (ring3) ClockPage() []byte                  { return metal.ClockPage().Bytes() }
-func (r ring3) Monotonic() int64                 { return int64(time.Since(r.booted)) }
-func (ring3) Features() uint32                   { return metal.CPUFeatures() }
-func (ring3) CompareAndSwap32(addr uint64, old, new uint32) (uint32, bool) {
+func (*ring3) NewRegs() *metal.UserRegs           { return metal.NewUserRegs() }
+func (*ring3) Enter(r *metal.UserRegs) metal.Exit { return metal.Enter(r) }
+func (*ring3) Kick(r *metal.UserRegs)             { metal.Kick(r) }
+func (*ring3) CPUs() int                          { return metal.CPUs() }
+func (*ring3) Load32(addr uint64) (uint32, bool)  { return metal.LoadUser32(addr) }
+func (*ring3) ClockPage() []byte                  { return metal.ClockPage().Bytes() }
+func (r *ring3) Monotonic() int64                 { return int64(time.Since(r.booted)) }
+func (*ring3) Features() uint32                   { return metal.CPUFeatures() }
+func (*ring3) CompareAndSwap32(addr uint64, old, new uint32) (uint32, bool) {
 	return metal.CasUser32(addr, old, new)
 }
 
-func (ring3) AllocFrame() (mm.Frame, bool) { f, ok := metal.AllocFrame(); return mm.Frame(f), ok }
-func (ring3) FreeFrame(f mm.Frame)         { metal.FreeFrame(metal.Frame(f)) }
-func (ring3) FrameBytes(f mm.Frame) []byte { return metal.Frame(f).Bytes() }
-func (ring3) FrameAt(page []byte) mm.Frame { return mm.Frame(metal.FrameAt(page)) }
-func (ring3) Unmap(addr, n uint64) int     { return metal.UserUnmap(uintptr(addr), uintptr(n)) }
-func (ring3) Protect(addr, n uint64, p mm.Prot) {
+func (*ring3) AllocFrame() (mm.Frame, bool) {
+	var f [1]metal.Frame
+	n := metal.AllocFrames(f[:], false)
+	return mm.Frame(f[0]), n == 1
+}
+func (*ring3) FreeFrame(f mm.Frame)         { metal.FreeFrame(metal.Frame(f)) }
+func (*ring3) FrameBytes(f mm.Frame) []byte { return metal.Frame(f).Bytes() }
+func (*ring3) IsStill(mem []byte) bool      { return metal.IsStill(mem) }
+func (*ring3) MapNew(addr, n uint64, p mm.Prot) (int, bool) {
+	return metal.UserMapNew(uintptr(addr), uintptr(n), metal.Prot(p))
+}
+func (*ring3) MapMemory(addr uint64, mem []byte, p mm.Prot, k mm.Kind) int {
+	return metal.UserMapMemory(uintptr(addr), mem, metal.Prot(p), metal.Kind(k))
+}
+func (*ring3) MapFrame(addr uint64, f mm.Frame, p mm.Prot) bool {
+	return metal.UserMapFrame(uintptr(addr), metal.Frame(f), metal.Prot(p))
+}
+func (*ring3) Unmap(addr, n uint64) int { return metal.UserUnmap(uintptr(addr), uintptr(n)) }
+func (*ring3) Protect(addr, n uint64, p mm.Prot) {
 	metal.UserProtect(uintptr(addr), uintptr(n), metal.Prot(p))
 }
-func (ring3) Move(from, to, n uint64)           { metal.UserMove(uintptr(from), uintptr(to), uintptr(n)) }
-func (ring3) Count(addr, n uint64) int          { return metal.UserCount(uintptr(addr), uintptr(n)) }
-func (ring3) CopyIn(b []byte, addr uint64) int  { return metal.CopyIn(b, addr) }
-func (ring3) CopyOut(addr uint64, b []byte) int { return metal.CopyOut(addr, b) }
-func (ring3) MapFrame(addr uint64, f mm.Frame, p mm.Prot, owned bool) bool {
-	return metal.UserMap(uintptr(addr), metal.Frame(f), metal.Prot(p), owned)
+func (*ring3) Move(from, to, n uint64)           { metal.UserMove(uintptr(from), uintptr(to), uintptr(n)) }
+func (*ring3) Count(addr, n uint64) int          { return metal.UserCount(uintptr(addr), uintptr(n)) }
+func (*ring3) Present(addr uint64) uint32        { return metal.UserPresent(uintptr(addr)) }
+func (*ring3) CopyIn(b []byte, addr uint64) int  { return metal.CopyIn(b, addr) }
+func (*ring3) CopyOut(addr uint64, b []byte) int { return metal.CopyOut(addr, b) }
+func (*ring3) Zero(addr uint64, n int) int       { return metal.ZeroUser(addr, n) }
+func (*ring3) Kind(addr uint64) (mm.Kind, bool) {
+	k, ok := metal.UserKind(uintptr(addr))
+	return mm.Kind(k), ok
 }
-func (ring3) Mapped(addr uint64) (mm.Frame, mm.Prot, bool) {
+func (*ring3) Mapped(addr uint64) (mm.Frame, mm.Prot, bool) {
 	f, p, ok := metal.UserMapped(uintptr(addr))
 	return mm.Frame(f), mm.Prot(p), ok
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path"
@@ -88,65 +89,121 @@ type linuxProgram struct {
 	name     string
 }
 
-// openLinux finds a Linux program and collects its files. m has the variables
-// that the user has set.
-func (a *app) openLinux(ctx context.Context, target string, f *treeFlags, user *programFlags, args []string) (*linuxProgram, *abi.Manifest, error) {
-	given := target
-	set := &files.Set{Root: "/", PageAlign: true}
-	p := &program.Program{Whole: true}
+// fileTree is where a Linux program and its files are.
+type fileTree struct {
+	dir    string // of this computer
+	whole  bool   // all of it is the machine's
+	name   string // for messages
+	owners map[string]debian.Owner
+
+	target string         // the program, as it is called
+	pkg    debian.Service // how it is started, if that is up to its package
+}
+
+// openTree finds the file tree of a Linux program.
+func (a *app) openTree(ctx context.Context, target string, f *treeFlags) (*fileTree, error) {
 	debs := f.debs
-	if name, ok := strings.CutPrefix(target, debPrefix); ok {
-		debs = append(debs[:len(debs):len(debs)], name)
+	pkg, isPackage := strings.CutPrefix(target, debPrefix)
+	if isPackage {
+		debs = append(debs[:len(debs):len(debs)], pkg)
 	}
 	switch {
 	case len(debs) > 0:
 		tree, err := a.packages(ctx, debs)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		set.Root = tree.Dir
-		if strings.HasPrefix(target, debPrefix) {
-			if target, err = tree.Program(); err != nil {
-				return nil, nil, err
+		t := &fileTree{dir: tree.Dir, whole: true, name: "the files of " + strings.Join(debs, " "), owners: tree.Owners, target: target}
+		if isPackage {
+			if t.target, err = tree.Program(); err != nil {
+				return nil, err
 			}
-			given = target
+			t.pkg, _ = debian.ServiceOf(t.target)
 		}
+		return t, nil
 	case f.root != "":
 		dir, err := filepath.Abs(f.root)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-			return nil, nil, usagef("--root %s: there is no such directory", f.root)
+			return nil, usagef("--root %s: there is no such directory", f.root)
 		}
-		set.Root = dir
-	default:
-		p.Whole = false
+		return &fileTree{dir: dir, whole: true, name: f.root, target: target}, nil
 	}
-	m := &abi.Manifest{}
+	return &fileTree{dir: "/", target: target}, nil
+}
+
+// openLinux finds a Linux program and collects its files. m has the variables
+// that the user has set.
+func (a *app) openLinux(ctx context.Context, target string, f *treeFlags, user *programFlags, args []string) (p *linuxProgram, m *abi.Manifest, err error) {
+	t, err := a.openTree(ctx, target, f)
+	if err != nil {
+		return nil, nil, err
+	}
+	set := &files.Set{Root: t.dir, PageAlign: true}
+	if args, err = a.service(set, t, args); err != nil {
+		return nil, nil, err
+	}
+	m = &abi.Manifest{}
 	if err := user.apply(m, set); err != nil {
 		return nil, nil, err
 	}
-	p.Env = mergeEnv(linuxEnv, m.Env)
-	if p.Whole {
-		a.bringAll(set)
-		p.Exe = inTree(set, target, p.Env)
-	} else {
-		abs, err := filepath.Abs(target)
-		if err != nil {
-			return nil, nil, err
-		}
-		p.Exe = abs
-	}
-	p.Args = append([]string{given}, args...)
-	if _, _, ok := a.terminal(); ok {
-		p.Term = os.Getenv("TERM")
-	}
-	if err := program.Collect(set, p); err != nil {
+	env := append(linuxEnv[:len(linuxEnv):len(linuxEnv)], t.pkg.Env...)
+	c := &program.Program{Whole: t.whole, Tree: t.name, Args: append([]string{t.target}, args...), Env: mergeEnv(env, m.Env), Dir: m.Dir}
+	if c.HostDir, err = os.Getwd(); err != nil {
 		return nil, nil, err
 	}
-	own := &abi.Manifest{Exe: p.Exe, Args: p.Args, Env: linuxEnv}
-	return &linuxProgram{set, own, path.Base(p.Exe)}, m, nil
+	if t.whole {
+		a.bringAll(set)
+		for name, o := range t.owners {
+			set.SetOwner(name, o.UID, o.GID)
+		}
+		c.Exe = inTree(set, t.target, c.Env)
+	} else {
+		c.Exe = filepath.Join(c.HostDir, t.target)
+		if filepath.IsAbs(t.target) {
+			c.Exe = filepath.Clean(t.target)
+		}
+	}
+	if _, _, ok := a.terminal(); ok {
+		c.Term = os.Getenv("TERM")
+	}
+	if err := program.Collect(set, c); err != nil {
+		return nil, nil, err
+	}
+	return &linuxProgram{set, &abi.Manifest{Exe: c.Exe, Args: c.Args, Env: env}, path.Base(c.Exe)}, m, nil
+}
+
+// service returns the arguments of a program. Without any of the user's, a
+// package's server gets those that make it one process in the foreground.
+func (a *app) service(set *files.Set, t *fileTree, args []string) ([]string, error) {
+	s := t.pkg
+	if len(args) > 0 {
+		return args, nil
+	}
+	if s.Cannot != "" {
+		return nil, errors.New(s.Cannot)
+	}
+	if s.Note != "" {
+		a.say("%s", s.Note)
+	}
+	for _, d := range s.Dirs {
+		set.AddDir(d)
+	}
+	if len(s.Args) > 0 {
+		a.say("running %s %s; arguments after -- take the place of these", path.Base(t.target), quoted(s.Args))
+	}
+	return s.Args, nil
+}
+
+// quoted writes words as a shell takes them.
+func quoted(words []string) string {
+	var all []string
+	for _, w := range words {
+		all = append(all, shellQuote(w))
+	}
+	return strings.Join(all, " ")
 }
 
 // bringAll brings a whole tree, but what a machine has of its own.

@@ -37,25 +37,30 @@ func (a *app) runCommand() *cobra.Command {
 for x86-64, or a script) and the files that it needs into a machine, or takes a
 kernel that "kiln build" made, and runs it.
 
-A Linux program finds its libraries and the interpreter's own files; whatever
-else it is to see is given with --file. With --root its file tree is a directory,
-with --deb that of a Debian package: deb:PACKAGE runs the program that the
-package is named after.
+A Linux program finds its libraries, the interpreter's own files, and what a
+script imports; whatever else it is to see is given with --file. With --root its
+file tree is a directory, with --deb that of a Debian package. deb:PACKAGE runs
+the program that the package is named after; without arguments, servers that are
+well known get those that make them one process in the foreground. A machine is
+one process: fork and exec fail, with a line that says what to do.
 
 The program's output is Kiln's output, and its exit status is Kiln's. Ctrl-C
 shuts the machine down (the program gets SIGTERM); a second one kills it. The
 machine never outlives Kiln, and it leaves no file behind.
 
-Exit status 125 means that Kiln itself failed or that the kernel did, 2 that the
-command line is wrong, 137 that the machine was killed.`,
+Exit status 125 means that Kiln itself failed or that the kernel did, 126 that a
+Linux program could not be loaded, 2 that the command line is wrong, 137 that the
+machine was killed; a Linux program that a signal N ends gives 128+N.`,
 		Example: `  kiln run ./examples/hello
   kiln run -p 8080:8080 ./examples/webserver
   kiln run -p 127.0.0.1:0:80 -p 53:53/udp -m 512M -c 2 ./cmd/server -- -verbose
   kiln run -e LEVEL=debug --env-file .env -v ./site:/var/www ./cmd/server
   kiln run ./server -- -port 80
-  kiln run -v ./app.py:/app.py /usr/bin/python3 -- /app.py
-  kiln run --root ./rootfs /usr/bin/python3
-  kiln run -p 8080:80 deb:nginx -- -g "daemon off;"
+  kiln run ./app.py
+  kiln run /usr/bin/python3 -- app.py --verbose
+  kiln run --root ./rootfs /usr/bin/python3 -- /srv/app.py
+  kiln run -p 8080:80 deb:nginx
+  kiln run -v ./site:/var/www/html -p 8080:80 deb:php8.2-cli
   kiln run --strace=openat,read /bin/ls -- /etc
   kiln run --dry-run server.kiln`,
 		Args: func(cmd *cobra.Command, args []string) error {

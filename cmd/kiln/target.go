@@ -68,7 +68,12 @@ func openKernel(target string) (*kernel, error) {
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case info.IsDir() || strings.HasSuffix(target, ".go"):
+	case strings.HasSuffix(target, ".go"):
+		return nil, nil
+	case info.IsDir():
+		if looksLikePath(target) && !strings.HasSuffix(target, "...") && !hasGoFiles(target) {
+			return nil, fmt.Errorf("%s is a directory without Go files: name a Go package, a program or a kernel", target)
+		}
 		return nil, nil
 	}
 	f, err := os.Open(target)
@@ -84,6 +89,11 @@ func openKernel(target string) (*kernel, error) {
 		return nil, fmt.Errorf("%s: %w", target, err)
 	}
 	return &kernel{file: f, name: programName(target), manifest: manifest}, nil
+}
+
+func hasGoFiles(dir string) bool {
+	found, _ := filepath.Glob(filepath.Join(dir, "*.go"))
+	return len(found) > 0
 }
 
 // looksLikePath tells a relative or absolute path from an import path, as the

@@ -112,5 +112,5 @@ func (a *apt) prune() {
 // use notes that a tree is used, and says whether it is there.
 func use(dir string) bool {
 	now := time.Now()
-	return os.Chtimes(dir, now, now) == nil && os.Chtimes(dir+programsSuffix, now, now) == nil
+	return os.Chtimes(dir, now, now) == nil && os.Chtimes(dir+programsSuffix, now, now) == nil && os.Chtimes(dir+ownersSuffix, now, now) == nil
 }

@@ -10,6 +10,7 @@ package debian
 //	debian/archives/FILE.deb    what apt has fetched
 //	debian/root/HASH/           a tree, complete; HASH is of the packages in it
 //	debian/root/HASH.programs   which programs each package has: lines "PACKAGE PATH"
+//	debian/root/HASH.owners     what does not belong to root: lines "UID GID PATH"
 
 import (
 	"bytes"
@@ -22,7 +23,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -30,10 +30,11 @@ import (
 
 // Tree is a tree with some packages and all that they depend on.
 type Tree struct {
-	Dir      string   // the cache's: it may not be changed
-	Programs []string // of the packages that were asked for: paths in the tree
+	Dir    string           // the cache's: it may not be changed
+	Owners map[string]Owner // of files that do not belong to root, by path in the tree
 
-	named []string
+	named    []string
+	programs []programFile // of all its packages
 }
 
 // Options say where trees are kept.
@@ -72,50 +73,10 @@ func Packages(ctx context.Context, names []string, o Options) (*Tree, error) {
 		name, _, _ := strings.Cut(n, "=")
 		t.named = append(t.named, name)
 	}
-	return t, t.readPrograms()
+	return t, errors.Join(t.readPrograms(), t.readOwners())
 }
 
-// Program returns the path of the program that the packages are for: the only
-// one, or the one that is called like the package.
-func (t *Tree) Program() (string, error) {
-	if len(t.Programs) == 1 {
-		return t.Programs[0], nil
-	}
-	for _, name := range t.named {
-		for _, p := range t.Programs {
-			if path.Base(p) == name {
-				return p, nil
-			}
-		}
-	}
-	packages := strings.Join(t.named, " ")
-	if len(t.Programs) == 0 {
-		return "", fmt.Errorf("package %s has no programs of its own: name one of another package, as in \"kiln run --deb %s /usr/bin/NAME\"", packages, t.named[0])
-	}
-	const shown = 8
-	more := ""
-	if n := len(t.Programs) - shown; n > 0 {
-		more = fmt.Sprintf(" and %d more", n)
-	}
-	return "", fmt.Errorf("package %s has several programs: name one, as in \"kiln run --deb %s %s\"; there are %s%s",
-		packages, t.named[0], t.Programs[0], strings.Join(t.Programs[:min(shown, len(t.Programs))], ", "), more)
-}
-
-func (t *Tree) readPrograms() error {
-	data, err := os.ReadFile(t.Dir + programsSuffix)
-	if err != nil {
-		return err
-	}
-	for line := range strings.Lines(string(data)) {
-		name, p, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if slices.Contains(t.named, name) {
-			t.Programs = append(t.Programs, p)
-		}
-	}
-	return nil
-}
-
-const programsSuffix = ".programs"
+const programsSuffix, ownersSuffix = ".programs", ".owners"
 
 // deb is a package to fetch.
 type deb struct {

@@ -22,7 +22,7 @@ import (
 )
 
 // unpackVersion is part of the trees' names: raise it when they change.
-const unpackVersion = 1
+const unpackVersion = 3
 
 // merged are the directories that are links into /usr.
 var merged = []string{"bin", "lib", "lib64", "sbin"}
@@ -61,6 +61,9 @@ func (a *apt) unpack(ctx context.Context, debs []deb, dir string) error {
 			fmt.Fprintf(&programs, "%s %s\n", d.name(), p)
 		}
 	}
+	if err := a.install(ctx, root, debs, dir+ownersSuffix); err != nil {
+		return err
+	}
 	if err := finish(root); err != nil {
 		return err
 	}
@@ -87,31 +90,91 @@ func begin(root *os.Root) error {
 }
 
 // unpackOne unpacks one package and returns its programs.
-func (a *apt) unpackOne(ctx context.Context, root *os.Root, d deb) ([]string, error) {
-	cmd := exec.CommandContext(ctx, "dpkg-deb", "--fsys-tarfile", a.path(d))
+func (a *apt) unpackOne(ctx context.Context, root *os.Root, d deb) (programs []string, err error) {
+	err = a.readTar(ctx, d, "--fsys-tarfile", func(r *tar.Reader) error {
+		programs, err = extract(root, r)
+		return err
+	})
+	return programs, err
+}
+
+// readTar has read read one of a package's two archives.
+func (a *apt) readTar(ctx context.Context, d deb, which string, read func(*tar.Reader) error) error {
+	cmd := exec.CommandContext(ctx, "dpkg-deb", which, a.path(d))
 	var errs strings.Builder
 	cmd.Stderr = &errs
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, err
+		return err
 	}
-	programs, err := extract(root, tar.NewReader(out))
-	if err != nil {
+	if err := read(tar.NewReader(out)); err != nil {
 		cmd.Process.Kill()
 		cmd.Wait()
-		return nil, err
+		return err
 	}
 	io.Copy(io.Discard, out)
 	if err := cmd.Wait(); err != nil {
 		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
-		return nil, fmt.Errorf("dpkg-deb: %s", strings.TrimSpace(errs.String()))
+		return fmt.Errorf("dpkg-deb: %s", strings.TrimSpace(errs.String()))
 	}
-	return programs, nil
+	return nil
+}
+
+// maxScript is the size of a script that is read, in bytes.
+const maxScript = 1 << 20
+
+// scripts returns a package's installation scripts, in the order in which they
+// would run.
+func (a *apt) scripts(ctx context.Context, d deb) (all []string, err error) {
+	found := map[string]string{}
+	err = a.readTar(ctx, d, "--ctrl-tarfile", func(r *tar.Reader) error {
+		for {
+			h, err := r.Next()
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if name := path.Base(h.Name); h.Typeflag == tar.TypeReg && h.Size <= maxScript && (name == "preinst" || name == "postinst") {
+				data, err := io.ReadAll(r)
+				if err != nil {
+					return err
+				}
+				found[name] = string(data)
+			}
+		}
+	})
+	for _, name := range []string{"preinst", "postinst"} {
+		if found[name] != "" {
+			all = append(all, found[name])
+		}
+	}
+	return all, err
+}
+
+// install makes what installation would have made of the packages.
+func (a *apt) install(ctx context.Context, root *os.Root, debs []deb, owners string) error {
+	s := newSystem(root)
+	s.sysusers()
+	for _, d := range debs {
+		scripts, err := a.scripts(ctx, d)
+		if err != nil {
+			return fmt.Errorf("%s: %w", d.file, err)
+		}
+		for _, text := range scripts {
+			s.obey(text)
+		}
+	}
+	s.units()
+	s.choose()
+	s.loadPHP()
+	return s.write(owners)
 }
 
 // extract writes the files of a tar archive and returns the programs among them.
@@ -142,7 +205,7 @@ func isProgram(name string, h *tar.Header) bool {
 	if h.Typeflag != tar.TypeSymlink && (h.Typeflag != tar.TypeReg || h.Mode&0o111 == 0) {
 		return false
 	}
-	return slices.Contains([]string{"bin", "sbin", "usr/bin", "usr/sbin", "usr/games"}, path.Dir(name))
+	return slices.Contains([]string{"bin", "sbin", "games"}, path.Base(path.Dir(name)))
 }
 
 // put writes one file. What is there already is replaced, but a directory, or a
@@ -213,7 +276,7 @@ nogroup:x:65534:
 // finish adds what installation scripts would have made.
 func finish(root *os.Root) error {
 	for name, text := range map[string]string{
-		"etc/passwd": users, "etc/group": groups, "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
+		"etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
 	} {
 		if _, err := root.Lstat(name); err == nil {
 			continue
@@ -253,5 +316,13 @@ func bundle(root *os.Root) error {
 	if err := root.MkdirAll(path.Dir(target), 0o755); err != nil {
 		return err
 	}
-	return root.WriteFile(target, all, 0o644)
+	if err := root.WriteFile(target, all, 0o644); err != nil {
+		return err
+	}
+	// Where OpenSSL looks first; the links by hash that it looks for otherwise
+	// are made by a program.
+	if _, err := root.Stat("usr/lib/ssl"); err == nil {
+		root.Symlink("/"+target, "usr/lib/ssl/cert.pem")
+	}
+	return nil
 }

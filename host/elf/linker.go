@@ -36,6 +36,7 @@ import (
 type Linker struct {
 	set      *files.Set
 	musl     bool
+	own      []string // its own names: it is loaded already
 	env      []string // directories of LD_LIBRARY_PATH
 	cache    map[string][]CacheEntry
 	hasCache bool
@@ -59,7 +60,7 @@ type Library struct {
 // NewLinker returns the linker interp, for a program with LD_LIBRARY_PATH set to
 // libraryPath.
 func NewLinker(set *files.Set, interp, libraryPath string) *Linker {
-	l := &Linker{set: set, env: splitPath(libraryPath, ":;"), unlisted: map[string]string{}}
+	l := &Linker{set: set, own: ownNames(set, interp), env: splitPath(libraryPath, ":;"), unlisted: map[string]string{}}
 	if strings.HasPrefix(path.Base(interp), "ld-musl") {
 		l.musl = true
 		l.env = splitPath(libraryPath, ":\n")
@@ -80,6 +81,18 @@ func NewLinker(set *files.Set, interp, libraryPath string) *Linker {
 		l.conf = readConf(set, "/etc/ld.so.conf", 0)
 	}
 	return l
+}
+
+// ownNames are the names by which a program may need its linker.
+func ownNames(set *files.Set, interp string) []string {
+	names := []string{path.Base(interp)}
+	if f, err := set.Open(interp); err == nil {
+		defer f.Close()
+		if o, err := ReadLibrary(f); err == nil && o.Soname != "" {
+			names = append(names, o.Soname)
+		}
+	}
+	return names
 }
 
 // muslPath are the directories that musl looks in last. The file with their
@@ -164,6 +177,9 @@ func (l *Linker) Closure(at string, o *Object) []*Library {
 	}
 	var all []*Library
 	loaded := map[string]bool{o.Soname: true}
+	for _, name := range l.own {
+		loaded[name] = true
+	}
 	for todo := []*Library{{Path: real, object: o}}; len(todo) > 0; todo = todo[1:] {
 		for _, name := range todo[0].object.Needed {
 			if loaded[name] || l.musl && isMusl(name) {

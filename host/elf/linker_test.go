@@ -111,6 +111,7 @@ func TestSearchOrder(t *testing.T) {
 		"musl inherits":     {map[string]any{"p": with(exe(musl, "liba.so"), "", "/r"), "r/liba.so": lib("libx.so"), "r/libx.so": lib()}, "", "/r/liba.so /r/libx.so"},
 		"musl's path file":  {map[string]any{"p": exe(musl, "libx.so"), "etc/ld-musl-x86_64.path": "/m:\n/n\n", "n/libx.so": lib(), "lib/libx.so": lib()}, "", "/n/libx.so"},
 		"built in":          {map[string]any{"p": exe(glibc, "libx.so"), "lib64/ld-linux-x86-64.so.2": elftest.File{Type: elf.ET_DYN, Extra: "\x00/usr/lib64/\x00"}, "lib/libx.so": lib(), "usr/lib64/libx.so": lib()}, "", "/usr/lib64/libx.so"},
+		"linker itself":     {map[string]any{"p": exe("/nix/ld.so", "ld-linux-x86-64.so.2", "ld.so"), "nix/ld.so": elftest.File{Type: elf.ET_DYN, Soname: "ld-linux-x86-64.so.2"}}, "", ""},
 		"configured":        {map[string]any{"p": exe(glibc, "libx.so"), "etc/ld.so.conf": "include ld.so.conf.d/*.conf # more\n", "etc/ld.so.conf.d/a.conf": "/opt/a\n/opt/b/\n", "opt/b/libx.so": lib()}, "", "/opt/b/libx.so"},
 		"includes a circle": {map[string]any{"p": exe(glibc, "libx.so"), "etc/ld.so.conf": "include /etc/ld.so.conf\n/o\n", "o/libx.so": lib()}, "", "/o/libx.so"},
 	} {

@@ -28,6 +28,9 @@ type Object struct {
 	RunPath []string
 
 	NoDefaults bool // no libraries from the default directories
+
+	VersionNeeds []VersionNeed // of symbols (version.go)
+	Versions     []string      // that it has itself
 }
 
 // FormatError says why a file is no program for a Kiln machine. Its text goes
@@ -56,6 +59,8 @@ type object struct {
 	head  elf.Header64
 	progs []elf.Prog64
 	pie   bool // it says that it is a program
+
+	names, namesSize uint64 // where the file has the names of the dynamic section
 }
 
 // ReadProgram reads a program's headers. The error is ErrNotELF, or a
@@ -175,15 +180,17 @@ func (o *object) readPrograms() error {
 	if err != nil {
 		return err
 	}
+	loaded := false
 	o.progs = make([]elf.Prog64, o.head.Phnum)
 	binary.Read(bytes.NewReader(b), binary.LittleEndian, o.progs)
 	for _, p := range o.progs {
 		switch elf.ProgType(p.Type) {
 		case elf.PT_LOAD:
+			loaded = true
 			if p.Filesz == 0 {
 				continue
 			}
-			if p.Off+p.Filesz < p.Off {
+			if p.Off+p.Filesz < p.Off || p.Filesz > p.Memsz || p.Vaddr+p.Memsz < p.Vaddr {
 				return &FormatError{"has a damaged program header"}
 			}
 			if _, err := o.readAt(p.Off+p.Filesz-1, 1); err != nil {
@@ -194,6 +201,9 @@ func (o *object) readPrograms() error {
 				return err
 			}
 		}
+	}
+	if !loaded {
+		return &FormatError{"has nothing that is loaded into memory: its headers are damaged"}
 	}
 	return nil
 }
@@ -235,7 +245,7 @@ func (o *object) readDynamic() error {
 		val uint64
 	}
 	var entries []entry
-	var strtab, strsize uint64
+	var strtab, strsize, verneed, verdef uint64
 	for ; len(b) > 0; b = b[dynSize:] {
 		e := entry{elf.DynTag(binary.LittleEndian.Uint64(b)), binary.LittleEndian.Uint64(b[8:])}
 		if e.tag == elf.DT_NULL {
@@ -246,18 +256,28 @@ func (o *object) readDynamic() error {
 			strtab = e.val
 		case elf.DT_STRSZ:
 			strsize = e.val
+		case elf.DT_VERNEED:
+			verneed = e.val
+		case elf.DT_VERDEF:
+			verdef = e.val
 		}
 		entries = append(entries, e)
 	}
 	names, ok := o.offset(strtab)
+	if ok {
+		o.names, o.namesSize = names, strsize
+	}
+	name := func(at uint64) (string, error) {
+		if !ok || at >= strsize {
+			return "", &FormatError{"has a damaged dynamic section"}
+		}
+		return o.readString(names+at, strsize-at)
+	}
 	for _, e := range entries {
 		var s string
 		switch e.tag {
 		case elf.DT_NEEDED, elf.DT_SONAME, elf.DT_RPATH, elf.DT_RUNPATH:
-			if !ok || e.val >= strsize {
-				return &FormatError{"has a damaged dynamic section"}
-			}
-			if s, err = o.readString(names+e.val, strsize-e.val); err != nil {
+			if s, err = name(e.val); err != nil {
 				return err
 			}
 		}
@@ -280,7 +300,20 @@ func (o *object) readDynamic() error {
 	if len(o.RunPath) > 0 {
 		o.RPath = nil
 	}
-	return nil
+	return o.versions(verneed, verdef, func(at uint32) (string, error) { return name(uint64(at)) })
+}
+
+// maxStrings is how much of an object's names is searched, in bytes.
+const maxStrings = 8 << 20
+
+// Names tells whether an object names a symbol, as its own or as another's.
+func Names(r io.ReaderAt, symbol string) bool {
+	o, err := read(r)
+	if err != nil {
+		return false
+	}
+	b, err := o.readAt(o.names, min(o.namesSize, maxStrings))
+	return err == nil && bytes.Contains(b, []byte("\x00"+symbol+"\x00"))
 }
 
 // offset is where the file has what is loaded at an address.

@@ -39,6 +39,8 @@ type node struct {
 	link  string // target of a symbolic link
 	data  []byte // a file's contents, if host is empty
 	size  int64  // of a file of the host, in bytes
+
+	uid, gid uint32
 }
 
 // st_mode of Linux (inode(7)).
@@ -129,6 +131,15 @@ func (s *Set) AddFile(guest string, data []byte) {
 	}
 }
 
+// SetOwner makes a file of the set belong to a user and a group of the guest, by
+// number. What is not set belongs to root.
+func (s *Set) SetOwner(guest string, uid, gid uint32) {
+	if n, ok := s.nodes[guest]; ok {
+		n.uid, n.gid = uid, gid
+		s.nodes[guest] = n
+	}
+}
+
 // put records one file of the host.
 func (s *Set) put(host, guest string, info fs.FileInfo) error {
 	n, err := nodeOf(host, info)
@@ -199,8 +210,7 @@ func (s *Set) implied(dir string, mtime int64) node {
 	return node{mode: modeDir | 0o755, mtime: mtime}
 }
 
-// Write writes a boot archive of manifest m and the files. All of them belong
-// to root in the guest.
+// Write writes a boot archive of manifest m and the files.
 func (s *Set) Write(w io.Writer, m *abi.Manifest) error {
 	if err := m.Validate(); err != nil {
 		return err
@@ -221,7 +231,7 @@ func (s *Set) Write(w io.Writer, m *abi.Manifest) error {
 
 // write appends n to an archive.
 func (n node) write(a *abi.ArchiveWriter, name string) error {
-	e := abi.Entry{Name: []byte(name), Mode: n.mode, MTime: uint32(n.mtime), Data: []byte(n.link)}
+	e := abi.Entry{Name: []byte(name), Mode: n.mode, UID: n.uid, GID: n.gid, MTime: uint32(n.mtime), Data: []byte(n.link)}
 	if n.mode&modeType != modeFile || n.host == "" {
 		if n.data != nil {
 			e.Data = n.data

@@ -6,16 +6,18 @@ package network
 // time a refusal is not passed on, but tried again.
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
-	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 
 	"kiln/host/vm"
 )
@@ -171,11 +173,27 @@ func pump(dst, src duplex) {
 	}
 }
 
+// udpForward is a UDP port of the machine.
+type udpForward struct {
+	n    *Network
+	conn *net.UDPConn // the host's side
+	port uint16
+	six  atomic.Bool // the machine's program was last found at its IPv6 address
+
+	mu      sync.Mutex
+	clients map[netip.AddrPort]*udpClient
+}
+
+// udpClient is a client of the host, with its socket on the machine's side.
+type udpClient struct {
+	*gonet.UDPConn
+	settled bool // the socket stays, and its deadline is that for an idle client
+}
+
 // serveUDP gives every client of the host a socket of its own on the machine's
 // side, so that answers find their way.
 func (n *Network) serveUDP(conn *net.UDPConn, port uint16) {
-	var mu sync.Mutex
-	clients := make(map[netip.AddrPort]*gonet.UDPConn)
+	f := &udpForward{n: n, conn: conn, port: port, clients: make(map[netip.AddrPort]*udpClient)}
 	buf := make([]byte, 64<<10)
 	for {
 		size, client, err := conn.ReadFromUDPAddrPort(buf)
@@ -185,28 +203,92 @@ func (n *Network) serveUDP(conn *net.UDPConn, port uint16) {
 			}
 			continue // an ICMP error of an earlier answer
 		}
-		mu.Lock()
-		inner := clients[client]
-		mu.Unlock()
+		f.mu.Lock()
+		inner := f.clients[client]
+		if inner != nil && inner.settled {
+			inner.SetReadDeadline(time.Now().Add(udpIdle))
+		}
+		f.mu.Unlock()
 		if inner == nil {
-			to := endpoint(machine, port)
-			if inner, err = gonet.DialUDP(n.stack, nil, &to, ipv4.ProtocolNumber); err != nil || !n.keep(inner) {
+			dialed, err := f.dial()
+			if err != nil {
 				continue
 			}
-			mu.Lock()
-			clients[client] = inner
-			mu.Unlock()
-			go func() {
-				answer(inner, func(b []byte) error { _, err := conn.WriteToUDPAddrPort(b, client); return err })
-				mu.Lock()
-				delete(clients, client)
-				mu.Unlock()
-				n.drop(inner)
-			}()
+			inner = &udpClient{UDPConn: dialed}
+			f.mu.Lock()
+			f.clients[client] = inner
+			f.mu.Unlock()
+			go f.exchange(client, inner, bytes.Clone(buf[:size]))
 		}
-		inner.SetReadDeadline(time.Now().Add(udpIdle))
 		inner.Write(buf[:size])
 	}
+}
+
+// dial makes a socket to the machine's port.
+func (f *udpForward) dial() (*gonet.UDPConn, error) {
+	to := machine
+	if f.six.Load() {
+		to = machine6
+	}
+	at := endpoint(to, f.port)
+	inner, err := gonet.DialUDP(f.n.stack, nil, &at, protocol(to))
+	if err == nil && !f.n.keep(inner) {
+		err = net.ErrClosed
+	}
+	return inner, err
+}
+
+// exchange carries answers to a client until there are none any more. A machine
+// that refuses the first datagram, because nobody listens there, gets it once
+// more at its other address.
+func (f *udpForward) exchange(client netip.AddrPort, inner *udpClient, first []byte) {
+	send := func(b []byte) error {
+		_, err := f.conn.WriteToUDPAddrPort(b, client)
+		return err
+	}
+	if refusal(inner.UDPConn, send) && f.n.routed.Load() {
+		f.six.Store(!f.six.Load())
+		if other, err := f.dial(); err == nil {
+			f.n.drop(inner.UDPConn)
+			inner = &udpClient{UDPConn: other}
+			inner.Write(first)
+		}
+	}
+	f.mu.Lock()
+	f.clients[client] = inner
+	inner.settled = true
+	inner.SetReadDeadline(time.Now().Add(udpIdle))
+	f.mu.Unlock()
+	answer(inner, send)
+	f.mu.Lock()
+	delete(f.clients, client)
+	f.mu.Unlock()
+	f.n.drop(inner.UDPConn)
+}
+
+// refusal waits a moment for a first answer, which it hands on, or a refusal. An
+// error does not wake a reader, so it is asked for.
+func refusal(inner *gonet.UDPConn, send func([]byte) error) bool {
+	const patience, step = 2 * time.Second, 10 * time.Millisecond
+	buf := make([]byte, 64<<10)
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		inner.SetReadDeadline(time.Now().Add(step))
+		n, err := inner.Read(buf)
+		if err == nil {
+			send(buf[:n])
+			return false
+		}
+		if refused(err) {
+			return true
+		}
+	}
+	return false
+}
+
+// refused recognises what netstack makes of an ICMP message that says that
+// nobody listens.
+func refused(err error) bool {
+	return err != nil && strings.HasSuffix(err.Error(), (&tcpip.ErrConnectionRefused{}).String())
 }
 
 // answer hands what arrives at conn to send, until it has been idle too long.

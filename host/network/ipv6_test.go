@@ -10,6 +10,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
@@ -76,7 +78,7 @@ func setUp6(t *testing.T, ports ...string) (*Network, *host6) {
 	h.Stack = stack.New(stack.Options{
 		NetworkProtocols: []stack.NetworkProtocolFactory{ipv6.NewProtocolWithOptions(ipv6.Options{
 			NDPConfigs: ndp, NDPDisp: h, DADConfigs: dad, AutoGenLinkLocal: true,
-		})},
+		}), ipv4.NewProtocol, arp.NewProtocol},
 		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol},
 	})
 	t.Cleanup(h.Close)
@@ -180,5 +182,45 @@ func TestForwardTCP6(t *testing.T) {
 	}
 	if back := exchange(t, c.(*net.TCPConn), "six"); back != "six" {
 		t.Errorf("%q came back", back)
+	}
+}
+
+// The same with datagrams: the machine refuses them at its IPv4 address.
+func TestForwardUDP6(t *testing.T) {
+	loopback6(t)
+	n, h := setUp6(t, "127.0.0.1:0:53/udp")
+	own := tcpip.ProtocolAddress{Protocol: ipv4.ProtocolNumber, AddressWithPrefix: tcpip.AddressWithPrefix{Address: address(machine), PrefixLen: 24}}
+	if err := h.AddProtocolAddress(nic, own, stack.AddressProperties{}); err != nil {
+		t.Fatal(err)
+	}
+	h.AddRoute(tcpip.Route{Destination: header.IPv4EmptySubnet, Gateway: address(gateway), NIC: nic})
+	server, err := gonet.DialUDP(h.Stack, &tcpip.FullAddress{Addr: address(machine6), Port: 53}, nil, ipv6.ProtocolNumber)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		buf := make([]byte, 100)
+		for {
+			k, from, err := server.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			server.WriteTo(append([]byte("re: "), buf[:k]...), from)
+		}
+	}()
+	for _, name := range []string{"one", "two"} {
+		c, err := net.Dial("udp", n.Ports()[0].Host.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(5 * time.Second))
+		buf := make([]byte, 100)
+		for range 2 { // the socket stays
+			io.WriteString(c, name)
+			if k, err := c.Read(buf); string(buf[:k]) != "re: "+name {
+				t.Errorf("%q, %v", buf[:k], err)
+			}
+		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"kiln/host/elf"
 )
 
 // commonFiles are files that any program may expect, where the host has them.
@@ -44,7 +46,44 @@ func (c *collector) common() error {
 			return err
 		}
 	}
+	c.settings()
+	if c.converts() {
+		return c.trees("/usr/lib/x86_64-linux-gnu/gconv", "/usr/lib64/gconv", "/usr/lib/gconv")
+	}
 	return nil
+}
+
+// settings brings what variables choose: the locale and the time zone.
+func (c *collector) settings() {
+	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LC_COLLATE", "LC_TIME", "LC_NUMERIC", "LC_MESSAGES", "LANG"} {
+		if v, _, _ := strings.Cut(c.env(name), "."); v != "" && v != "C" && v != "POSIX" {
+			c.try("/usr/lib/locale/locale-archive")
+			c.try("/usr/share/locale/locale.alias")
+		}
+	}
+	if tz := strings.TrimPrefix(c.env("TZ"), ":"); tz != "" && fs.ValidPath(tz) {
+		c.try(path.Join("/usr/share/zoneinfo", tz))
+	}
+}
+
+// converts tells whether the program uses iconv(3), whose character sets are
+// libraries and tables. Two libraries name it without need.
+func (c *collector) converts() bool {
+	for _, p := range c.objects {
+		if base := path.Base(p); strings.HasPrefix(base, "libc.so") || strings.HasPrefix(base, "libstdc++") {
+			continue
+		}
+		f, err := c.set.Open(p)
+		if err != nil {
+			continue
+		}
+		ok := elf.Names(f, "iconv_open")
+		f.Close()
+		if ok {
+			return true
+		}
+	}
+	return false
 }
 
 // glibcPlugins are libraries that glibc opens by name: for getaddrinfo and
@@ -90,6 +129,8 @@ var families = []family{
 	{regexp.MustCompile(`^php(\d+\.\d+|-cgi|-fpm)?`), nil, (*collector).php},
 	{regexp.MustCompile(`^perl[\d.]*$`), regexp.MustCompile(`^libperl\.so`), (*collector).perl},
 	{regexp.MustCompile(`^java$`), nil, (*collector).java},
+	{regexp.MustCompile(`^(lua|luajit)[\d.]*$`), regexp.MustCompile(`^liblua`), (*collector).lua},
+	{regexp.MustCompile(`^(erlexec|beam(\.smp)?)$`), nil, (*collector).erlang},
 	{nil, regexp.MustCompile(`^libcrypto\.so`), (*collector).openSSL},
 	{nil, regexp.MustCompile(`^lib(tinfo|ncurses)w?\.so`), (*collector).terminal},
 }
@@ -140,7 +181,17 @@ func (c *collector) python(version string) error {
 		}
 		return notForCompilers(p, d)
 	}
-	for _, p := range []string{lib, "/usr/lib/python" + version, "/usr/lib/python3/dist-packages", "/usr/local/lib/python" + version} {
+	dirs := []string{lib, "/usr/lib/python" + version, "/usr/lib/python3/dist-packages", "/usr/local/lib/python" + version}
+	if err := c.zones(); err != nil {
+		return err
+	}
+	if home, _, _ := strings.Cut(c.env("PYTHONHOME"), ":"); home != "" {
+		dirs = append(dirs, path.Join(home, "lib", "python"+version))
+	}
+	for _, p := range append(dirs, strings.Split(c.env("PYTHONPATH"), ":")...) {
+		if !path.IsAbs(p) {
+			continue
+		}
 		if err := c.tree(p, keep); err != nil {
 			return err
 		}
@@ -152,6 +203,12 @@ func (c *collector) python(version string) error {
 	return c.trees(path.Join(venv, "lib"), path.Join(venv, "bin"))
 }
 
+// zones brings the time zones, for those who open them by name, each once.
+func (c *collector) zones() error {
+	const zones = "/usr/share/zoneinfo"
+	return c.tree(zones, func(p string, _ fs.DirEntry) bool { return p != zones+"/posix" && p != zones+"/right" })
+}
+
 // node brings the packages that Debian has taken out of the program.
 func (c *collector) node(string) error {
 	for _, name := range []string{"acorn", "acorn-walk", "balanced-match", "brace-expansion", "cjs-module-lexer", "minimatch", "undici"} {
@@ -159,14 +216,34 @@ func (c *collector) node(string) error {
 			return err
 		}
 	}
+	for _, p := range strings.Split(c.env("NODE_PATH"), ":") {
+		if path.IsAbs(p) {
+			if err := c.trees(p); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
+func (c *collector) lua(string) error {
+	return c.trees("/usr/share/lua", "/usr/local/share/lua", "/usr/lib/x86_64-linux-gnu/lua", "/usr/local/lib/lua")
+}
+
+// erlang brings the run time system: its programs are in ROOT/erts-VERSION/bin.
+func (c *collector) erlang(string) error { return c.trees(path.Dir(c.prefix())) }
+
 func (c *collector) ruby(string) error {
+	if err := c.zones(); err != nil {
+		return err
+	}
 	return c.trees(path.Join(c.prefix(), "lib/ruby"), "/usr/lib/x86_64-linux-gnu/ruby", "/var/lib/gems", "/usr/share/rubygems-integration")
 }
 
 func (c *collector) php(string) error {
+	if err := c.zones(); err != nil {
+		return err
+	}
 	return c.trees(path.Join(c.prefix(), "lib/php"), path.Join(c.prefix(), "etc/php"), "/etc/php", "/usr/share/php")
 }
 
@@ -176,12 +253,13 @@ func (c *collector) perl(string) error {
 		"/usr/local/share/perl", "/usr/local/lib/x86_64-linux-gnu/perl")
 }
 
-// java brings the Java home, without what is for developers.
+// java brings the Java home, without what is for developers or for heaps of more
+// than 32 GiB.
 func (c *collector) java(string) error {
 	home := c.prefix()
 	return c.tree(home, func(p string, d fs.DirEntry) bool {
 		below := strings.TrimPrefix(p, home+"/")
-		return !slices.Contains([]string{"jmods", "include", "demo", "man", "lib/src.zip", "src.zip"}, below) && !strings.HasSuffix(p, ".diz")
+		return !slices.Contains([]string{"jmods", "include", "demo", "man", "docs", "lib/src.zip", "src.zip", "lib/ct.sym", "lib/server/classes_nocoops.jsa"}, below) && !strings.HasSuffix(p, ".diz")
 	})
 }
 

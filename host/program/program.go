@@ -23,10 +23,16 @@ type Program struct {
 	Args []string // argv, its own name first
 	Env  []string // of the guest, complete
 	Term string   // the kind of terminal; empty: none
+	Dir  string   // its working directory, in the guest
+
+	// HostDir is where the host's relative paths among the arguments begin;
+	// empty: arguments name nothing of the host's.
+	HostDir string
 
 	// Whole says that the set has all that there is, and nothing is added to
 	// it but what is found missing: the user has given the guest's tree.
 	Whole bool
+	Tree  string // what that is called in messages
 }
 
 // Collect adds to set, from its root, what p needs. It may change p: of a script
@@ -35,6 +41,9 @@ type Program struct {
 func Collect(set *files.Set, p *Program) error {
 	c := &collector{set: set, program: p, seen: map[string]bool{}, matched: map[int]bool{}}
 	if err := c.executable(p.Exe, 0); err != nil {
+		return err
+	}
+	if err := c.source(); err != nil {
 		return err
 	}
 	if p.Whole {
@@ -65,7 +74,9 @@ type collector struct {
 	glibc   bool
 	real    string          // of the program, or of the interpreter of a script
 	started string          // the same, as it is named
+	text    string          // the script, if it is one and a file of the host
 	libs    []string        // names and sonames of its libraries
+	objects []string        // paths of the program and its libraries
 	seen    map[string]bool // files whose libraries are in the set
 	matched map[int]bool    // families that have been brought
 }
@@ -96,6 +107,9 @@ func (c *collector) executable(exe string, depth int) error {
 		if interp, arg, ok := scriptLine(string(line[:n])); ok && depth < maxScripts {
 			if err := c.mayExecute(exe); err != nil {
 				return err
+			}
+			if depth == 0 && !c.program.Whole {
+				c.text = real
 			}
 			return c.script(exe, interp, arg, depth)
 		}
@@ -128,7 +142,7 @@ func (c *collector) missing(exe string, err error) error {
 	if !c.program.Whole {
 		return fmt.Errorf("%s: no such file", exe)
 	}
-	return fmt.Errorf("there is no %s in %s", exe, c.set.Root)
+	return fmt.Errorf("there is no %s in %s", exe, c.program.Tree)
 }
 
 // scriptLine takes the first line of a script apart, as Linux does.
@@ -216,11 +230,30 @@ func (c *collector) dynamic(exe string, o *elf.Object) error {
 			return err
 		}
 	}
+	c.objects = append(c.objects, exe)
 	c.seen[exe] = true
 	if len(lost) > 0 {
 		return lostError(exe, lost)
 	}
+	if wrong := c.linker.Mismatches(exe, o, libs); len(wrong) > 0 {
+		return oldError(exe, wrong)
+	}
 	return nil
+}
+
+// oldError says which libraries are too old.
+func oldError(exe string, wrong []elf.Mismatch) error {
+	best := wrong[0]
+	for _, m := range wrong {
+		if m.Path == best.Path && elf.CompareNames(m.Version, best.Version) > 0 {
+			best = m
+		}
+	}
+	by := exe
+	if best.By != exe {
+		by = best.By + ", a library of " + exe + ","
+	}
+	return fmt.Errorf("%s needs %s: it was built for newer libraries, which --root or --deb can give it", by, best)
 }
 
 func linkerHint(interp string) string {
@@ -233,6 +266,7 @@ func linkerHint(interp string) string {
 // library brings a library that was found.
 func (c *collector) library(l *elf.Library) error {
 	c.libs = append(c.libs, l.Name)
+	c.objects = append(c.objects, l.Path)
 	for _, p := range append([]string{l.Path}, l.Others...) {
 		if _, err := c.set.Bring(p); err != nil {
 			return err

@@ -44,7 +44,7 @@ func system(t *testing.T) string {
 	for name, data := range map[string][]byte{
 		linker: elftest.File{Type: elf.ET_DYN, Soname: "ld-linux-x86-64.so.2"}.Bytes(), "lib/libc.so.6": lib(), "lib/libgcc_s.so.1": lib("libc.so.6"),
 		"lib/libnss_files.so.2": lib("libc.so.6"), "etc/nsswitch.conf": []byte("hosts: files dns\n"), "etc/localtime": []byte("-> /usr/share/zoneinfo/UTC"),
-		"usr/share/zoneinfo/UTC": []byte("TZif"), "usr/share/zoneinfo/Mars": []byte("TZif"), "bin/plain": exe("libc.so.6"), "bin/static": elftest.File{Type: elf.ET_EXEC}.Bytes(),
+		"usr/share/zoneinfo/UTC": []byte("TZif"), "usr/share/zoneinfo/Mars": []byte("TZif"), "usr/share/zoneinfo/posix/UTC": []byte("TZif"), "bin/plain": exe("libc.so.6"), "bin/static": elftest.File{Type: elf.ET_EXEC}.Bytes(),
 		"usr/bin/python3.11": exe("libc.so.6"), "usr/bin/python3": []byte("-> python3.11"), "usr/lib/python3.11/os.py": []byte("import x"),
 		"usr/lib/python3.11/test/big.py": []byte("x"), "usr/lib/python3.11/lib-dynload/_x.so": lib("libx.so.1"), "lib/libx.so.1": lib("libc.so.6", "libcrypto.so.3"), "lib/libcrypto.so.3": lib(),
 		"usr/lib/ssl/openssl.cnf": []byte("-> /etc/ssl/openssl.cnf"), "etc/ssl/openssl.cnf": []byte("o"),
@@ -55,6 +55,13 @@ func system(t *testing.T) string {
 		"bin/musl": elftest.File{Type: elf.ET_EXEC, Interp: "/lib/ld-musl-x86_64.so.1"}.Bytes(), "bin/arm": elftest.File{Type: elf.ET_EXEC, Machine: elf.EM_AARCH64}.Bytes(),
 		"opt/jdk/bin/java": exe("libc.so.6"), "usr/bin/java": []byte("-> /opt/jdk/bin/java"), "opt/jdk/lib/modules": []byte("m"), "opt/jdk/lib/src.zip": []byte("s"),
 		"opt/jdk/conf": []byte("-> /etc/jdk"), "etc/jdk/security": []byte("j"), "opt/jdk/lib/libjvm.so": lib("libx.so.1"),
+		"lib/libold.so.1": elftest.File{Type: elf.ET_DYN, Soname: "libold.so.1", Versions: []string{"V_1.1", "V_1.9"}}.Bytes(),
+		"lib/libnew.so":   elftest.File{Type: elf.ET_DYN, Needed: []string{"libold.so.1"}, VersionNeeds: [][2]string{{"libold.so.1", "V_2"}}}.Bytes(),
+		"bin/new": elftest.File{Type: elf.ET_EXEC, Interp: linker, Needed: []string{"libold.so.1"},
+			VersionNeeds: [][2]string{{"libold.so.1", "V_1.9"}, {"libold.so.1", "V_1.10"}, {"libold.so.1", "V_1.2"}}}.Bytes(),
+		"bin/new2":                            exe("libnew.so"),
+		"usr/lib/x86_64-linux-gnu/gconv/X.so": lib(), "bin/converts": elftest.File{Type: elf.ET_EXEC, Interp: linker, Soname: "iconv_open"}.Bytes(),
+		"usr/lib/locale/locale-archive": []byte("l"),
 	} {
 		write(t, root, name, data)
 	}
@@ -82,7 +89,7 @@ func TestCollect(t *testing.T) {
 	root := system(t)
 	common := []string{"/etc/nsswitch.conf", "/usr/share/zoneinfo/UTC"}
 	glibc := append([]string{"/lib/libc.so.6", "/lib/libgcc_s.so.1", "/lib/libnss_files.so.2", linker}, common...)
-	python := append([]string{"/usr/bin/python3.11", "/usr/lib/python3.11/os.py", "/usr/lib/python3.11/lib-dynload/_x.so",
+	python := append([]string{"/usr/share/zoneinfo/Mars", "/usr/bin/python3.11", "/usr/lib/python3.11/os.py", "/usr/lib/python3.11/lib-dynload/_x.so",
 		"/usr/lib/python3.11/lib-dynload/_y.so", "/lib/libx.so.1", "/lib/libcrypto.so.3", "/etc/ssl/openssl.cnf"}, glibc...)
 	for _, c := range []struct {
 		exe, wantExe, wantArgs string
@@ -120,13 +127,15 @@ func TestWhatIsMissing(t *testing.T) {
 		"/bin/arm":      "/bin/arm is a program for 64-bit ARM, and a Kiln machine runs programs for x86-64",
 		"/bin/musl":     "/bin/musl asks for the dynamic linker /lib/ld-musl-x86_64.so.1, which is not here: install musl, or give a tree that has it with --root",
 		"/bin/one":      "/bin/one needs libq.so.9, which the dynamic linker would not find: install it, or say where it is with -e LD_LIBRARY_PATH=DIRECTORY",
+		"/bin/new":      "/bin/new needs V_1.10 of libold.so.1 (this one has V_1.9): it was built for newer libraries, which --root or --deb can give it",
+		"/bin/new2":     "/lib/libnew.so, a library of /bin/new2, needs V_2 of libold.so.1 (this one has V_1.9): it was built for newer libraries, which --root or --deb can give it",
 		"/bin/lost":     "/bin/lost needs libdeep.so (for libuser.so) and libq.so.9, which the dynamic linker would not find: install them, or say where they are with -e LD_LIBRARY_PATH=DIRECTORY",
 	} {
 		if _, err := collect(t, root, &Program{Exe: exe, Args: []string{exe}}); err == nil || err.Error() != want {
 			t.Errorf("%s:\ngot  %v\nwant %s", exe, err, want)
 		}
 	}
-	if _, err := collect(t, root, &Program{Exe: "/x", Whole: true}); err == nil || err.Error() != "there is no /x in "+root {
+	if _, err := collect(t, root, &Program{Exe: "/x", Whole: true, Tree: "the tree"}); err == nil || err.Error() != "there is no /x in the tree" {
 		t.Errorf("%v", err)
 	}
 }
@@ -138,6 +147,33 @@ func TestEnvironmentLeads(t *testing.T) {
 	got, err := collect(t, root, &Program{Exe: "/bin/one", Env: []string{"LD_LIBRARY_PATH=/my", "LD_PRELOAD=/my/pre.so"}})
 	if err != nil || !slices.Contains(got, "/my/libq.so.9") || !slices.Contains(got, "/my/pre.so") || !slices.Contains(got, "/lib/libx.so.1") {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// What is opened by name is known from what a program names itself, and from its
+// variables.
+func TestConversionsAndSettings(t *testing.T) {
+	root := system(t)
+	const gconv, locale, mars = "/usr/lib/x86_64-linux-gnu/gconv/X.so", "/usr/lib/locale/locale-archive", "/usr/share/zoneinfo/Mars"
+	for _, c := range []struct {
+		exe  string
+		env  []string
+		want []string
+	}{
+		{"/bin/plain", nil, nil},
+		{"/bin/converts", nil, []string{gconv}},
+		{"/bin/plain", []string{"LANG=C.UTF-8", "TZ=../../etc/passwd"}, nil},
+		{"/bin/plain", []string{"LC_ALL=de_DE.UTF-8", "TZ=:Mars"}, []string{locale, mars}},
+	} {
+		got, err := collect(t, root, &Program{Exe: c.exe, Env: c.env})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{gconv, locale, mars} {
+			if slices.Contains(got, name) != slices.Contains(c.want, name) {
+				t.Errorf("%s %q: %s: %v", c.exe, c.env, name, slices.Contains(got, name))
+			}
+		}
 	}
 }
 

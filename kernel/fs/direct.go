@@ -11,6 +11,8 @@ type Sink interface {
 	// it can take no more for now. It must not wait, nor call the file: locks of
 	// the file are held.
 	Put(p []byte) int
+	// Zero is Put of n zeroes.
+	Zero(n int) int
 }
 
 // DirectReader is a ReaderAt that can show its bytes.
@@ -21,11 +23,14 @@ type DirectReader interface {
 	ReadTo(off int64, n int, to Sink) int
 }
 
+// Direct reports whether the file is a DirectReader.
+func (f *File) Direct() bool { return f.can.direct != nil }
+
 // ReadTo is Read, or with off from 0 on ReadAt, for a DirectReader. ok is false
 // if the file is none.
 func (f *File) ReadTo(off int64, n int, to Sink) (done int, err error, ok bool) {
-	d, ok := f.ops.(DirectReader)
-	if !ok {
+	d := f.can.direct
+	if d == nil {
 		return 0, nil, false
 	}
 	if !f.readable() {

@@ -21,6 +21,8 @@ func (s *partly) Put(p []byte) int {
 	return n
 }
 
+func (s *partly) Zero(n int) int { return s.Put(make([]byte, n)) }
+
 // What a file shows is what reading it gives, whatever it is made of.
 func TestReadToIsReadAt(t *testing.T) {
 	r := rand.New(rand.NewSource(3))

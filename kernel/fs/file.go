@@ -15,6 +15,7 @@ type File struct {
 	inode *Inode // nil: likewise
 	typ   uint32 // S_IFMT bits and permissions of a file without a name
 	ops   any
+	can   abilities
 	anon  *Mount // of a file without a name
 	id    uint64 // inode number of a file without a name
 	flags atomic.Uint32
@@ -43,14 +44,37 @@ const anonDev = 0x10
 // NewFile returns an open file without a name, such as a pipe or a socket, with
 // one reference. mode is its type and permissions.
 func (t *FDTable) NewFile(ops any, mode uint32, flags int) *File {
-	f := &File{ops: ops, typ: mode, anon: &t.anon, id: t.anon.fs.inos.Add(1)}
+	f := &File{typ: mode, anon: &t.anon, id: t.anon.fs.inos.Add(1)}
+	f.setOps(ops)
 	f.flags.Store(uint32(flags &^ openOnly))
 	f.refs.Store(1)
 	return f
 }
 
+// abilities are the interfaces of ops that reading and writing use: asserting
+// them each time takes as long as a short read.
+type abilities struct {
+	read    Reader
+	write   Writer
+	readAt  ReaderAt
+	writeAt WriterAt
+	direct  DirectReader
+}
+
+func (f *File) setOps(ops any) {
+	f.ops = ops
+	f.can.read, _ = ops.(Reader)
+	f.can.write, _ = ops.(Writer)
+	f.can.readAt, _ = ops.(ReaderAt)
+	f.can.writeAt, _ = ops.(WriterAt)
+	f.can.direct, _ = ops.(DirectReader)
+}
+
 // Ops returns what the file can do.
 func (f *File) Ops() any { return f.ops }
+
+// Stream reports whether the file is a Writer.
+func (f *File) Stream() bool { return f.can.write != nil }
 
 // Inode returns the inode, nil for a file without a name.
 func (f *File) Inode() *Inode { return f.inode }
@@ -77,6 +101,9 @@ func (f *File) Owner() int { return int(f.owner.Load()) }
 
 // SetOwner sets it.
 func (f *File) SetOwner(id int) { f.owner.Store(int32(id)) }
+
+// PathOnly reports whether f was opened with O_PATH: it only says where it is.
+func (f *File) PathOnly() bool { return f.flags.Load()&oPath != 0 }
 
 // setFlags does what F_SETFL does.
 func (f *File) setFlags(flags int) {
@@ -159,13 +186,13 @@ func (f *File) read(p []byte) (int, error) {
 	if !f.readable() {
 		return 0, syscall.EBADF
 	}
-	switch o := f.ops.(type) {
-	case Reader:
-		return o.Read(p)
-	case ReaderAt:
+	if f.can.read != nil {
+		return f.can.read.Read(p)
+	}
+	if f.can.readAt != nil {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		n, err := o.ReadAt(f.off, p)
+		n, err := f.can.readAt.ReadAt(f.off, p)
 		f.off += int64(n)
 		return n, err
 	}
@@ -188,24 +215,26 @@ func (f *File) write(p []byte) (int, error) {
 	if !f.writable() {
 		return 0, syscall.EBADF
 	}
-	switch o := f.ops.(type) {
-	case Writer:
-		return o.Write(p)
-	case WriterAt:
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		if a, ok := f.ops.(Appender); ok && f.flags.Load()&syscall.O_APPEND != 0 {
+	if f.can.write != nil {
+		return f.can.write.Write(p)
+	}
+	if f.can.writeAt == nil {
+		return 0, syscall.EINVAL
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.flags.Load()&syscall.O_APPEND != 0 {
+		if a, ok := f.ops.(Appender); ok {
 			n, end, err := a.Append(p)
 			if n > 0 {
 				f.off = end
 			}
 			return n, err
 		}
-		n, err := o.WriteAt(f.off, p)
-		f.off += int64(n)
-		return n, err
 	}
-	return 0, syscall.EINVAL
+	n, err := f.can.writeAt.WriteAt(f.off, p)
+	f.off += int64(n)
+	return n, err
 }
 
 // ReadAt does what pread64(2) does.
@@ -218,14 +247,13 @@ func (f *File) ReadAt(off int64, p []byte) (int, error) {
 }
 
 func (f *File) readAt(off int64, p []byte) (int, error) {
-	o, ok := f.ops.(ReaderAt)
 	switch {
 	case off < 0:
 		return 0, syscall.EINVAL
 	case !f.readable():
 		return 0, syscall.EBADF
-	case ok:
-		return o.ReadAt(off, p)
+	case f.can.readAt != nil:
+		return f.can.readAt.ReadAt(off, p)
 	case f.inode != nil && f.inode.IsDir():
 		return 0, syscall.EISDIR
 	}
@@ -246,7 +274,7 @@ func (f *File) WriteAt(off int64, p []byte) (int, error) {
 }
 
 func (f *File) writeAt(off int64, p []byte) (int, error) {
-	o, ok := f.ops.(WriterAt)
+	ok := f.can.writeAt != nil
 	switch {
 	case off < 0:
 		return 0, syscall.EINVAL
@@ -259,7 +287,7 @@ func (f *File) writeAt(off int64, p []byte) (int, error) {
 		}
 		fallthrough
 	case ok:
-		return o.WriteAt(off, p)
+		return f.can.writeAt.WriteAt(off, p)
 	}
 	if err := f.unseekable(); err != nil {
 		return 0, err
@@ -283,7 +311,10 @@ func (f *File) Seek(off int64, whence int) (int64, error) {
 	if f.flags.Load()&oPath != 0 {
 		return 0, syscall.EBADF
 	}
-	_, seekable := f.ops.(ReaderAt)
+	if _, ok := f.ops.(Unseeking); ok {
+		return 0, nil
+	}
+	seekable := f.can.readAt != nil
 	dir := f.inode != nil && f.inode.IsDir()
 	if !seekable && !dir {
 		return 0, f.unseekable()

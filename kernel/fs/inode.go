@@ -31,6 +31,7 @@ type Inode struct {
 	uid, gid uint32
 	nlink    uint32
 	opens    uint32 // open files
+	linkable bool   // made without a name, and may get one (O_TMPFILE)
 	attrs    map[string]string
 	locks    *locks
 	atime    int64 // nanoseconds since 1970

@@ -165,6 +165,14 @@ func (w *window) mark(from, to int64) {
 	}
 }
 
+// take is mark for pages that may be shown where the base has them.
+func (w *window) take(from, to int64) {
+	if d, ok := w.from.(OnDemand); ok && !w.full(from, to) {
+		d.Filled(from, to-from)
+	}
+	w.mark(from, to)
+}
+
 // fill copies pages of a range into mem that it does not have.
 func (w *window) fill(from, to int64) {
 	for off := from &^ (mapPage - 1); off < min(to, int64(len(w.base))); off += mapPage {
@@ -172,7 +180,7 @@ func (w *window) fill(from, to int64) {
 			copyPages(w.mem[off:], w.base[off:min(int64(len(w.base)), off+mapPage)])
 		}
 	}
-	w.mark(from, to)
+	w.take(from, to)
 }
 
 // own says that a range of mem is about to be overwritten.
@@ -184,7 +192,7 @@ func (w *window) own(from, to int64) {
 	if to&(mapPage-1) != 0 {
 		w.fill(to-1, to)
 	}
-	w.mark(from, to)
+	w.take(from, to)
 }
 
 // closeWindow moves the window's contents into chunks; the caller holds data.

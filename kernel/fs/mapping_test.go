@@ -18,7 +18,7 @@ func (heap) Release(p []byte)              { clear(p) }
 // paged is heap, for pages that are asked for.
 type paged struct{ heap }
 
-func (paged) OnDemand() {}
+func (paged) Filled(off, n int64) {}
 
 // A file, its window, and a plain copy of what was done to it stay the same,
 // whether the window is filled at once or on demand.

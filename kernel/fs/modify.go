@@ -132,8 +132,10 @@ func (v *View) Mknod(at Path, name string, mode uint32) error {
 		i = parent.fs.NewInode(syscall.S_IFIFO, &fifo{})
 	case syscall.S_IFSOCK:
 		i = parent.fs.NewInode(syscall.S_IFSOCK, socketFile{})
-	default:
+	case syscall.S_IFCHR, syscall.S_IFBLK, syscall.S_IFDIR:
 		return syscall.EPERM
+	default:
+		return syscall.EINVAL
 	}
 	_, err = v.enter(f, v.give(i, parent, mode))
 	return err
@@ -185,7 +187,7 @@ func (v *View) Link(p Path, at Path, name string) error {
 		return syscall.EPERM
 	}
 	i.mu.Lock()
-	gone := i.nlink == 0
+	gone := i.nlink == 0 && !i.linkable
 	if !gone {
 		i.nlink++
 	}

@@ -107,19 +107,23 @@ func (v *View) open(p Path, flags int) (*File, error) {
 		if i.typ == syscall.S_IFSOCK {
 			return nil, syscall.ENXIO
 		}
+		if o, ok := s.f.ops.(*pipeEnd); ok && flags&oPath == 0 {
+			return s.f.reopened(o, flags)
+		}
 		if !s.f.ref() {
 			return nil, syscall.ENOENT
 		}
 		return s.f, nil
 	}
-	f := &File{v: v.VFS, path: p, inode: i, ops: i.ops}
-	if o, ok := i.ops.(Opener); ok && flags&oPath == 0 {
-		ops, err := o.Open(flags)
-		if err != nil {
+	f := &File{v: v.VFS, path: p, inode: i}
+	ops := i.ops
+	if o, ok := ops.(Opener); ok && flags&oPath == 0 {
+		var err error
+		if ops, err = o.Open(flags); err != nil {
 			return nil, err
 		}
-		f.ops = ops
 	}
+	f.setOps(ops)
 	if flags&oPath == 0 {
 		flags |= oLarge
 	}
@@ -153,6 +157,7 @@ func (v *View) openTemp(at Path, name string, flags int, mode uint32, restrict i
 	dir.mu.Unlock()
 	i := v.give(newMemFile(p.mnt.fs, 0), p.d.inode, mode)
 	i.nlink = 0
+	i.linkable = flags&syscall.O_EXCL == 0
 	return v.unnamed(p, i, "#"+strconv.FormatUint(i.ino, 10), flags)
 }
 
@@ -168,8 +173,9 @@ func (v *View) unnamed(dir Path, i *Inode, name string, flags int) (*File, error
 func (v *View) Memfd(name string, sealable bool) (*File, error) {
 	i := newMemFile(v.root.mnt.fs, 0o777)
 	i.nlink = 0
-	if !sealable {
-		i.ops.(*memFile).seals = sealSeal
+	m := i.ops.(*memFile)
+	if m.memfd = true; !sealable {
+		m.seals = sealSeal
 	}
 	return v.unnamed(v.root, i, "memfd:"+name, syscall.O_RDWR)
 }

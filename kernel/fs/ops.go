@@ -102,11 +102,16 @@ type Memory interface {
 	Release(p []byte)
 }
 
+// Unseeking is a file whose position stays 0, wherever lseek(2) would have it.
+type Unseeking interface{ Unseeking() }
+
 // OnDemand is a Memory that is looked at page by page: whoever does so calls Fill
-// of the file first, if it is a Filler.
+// of the file first, if it is a Filler, or shows pages that are Still.
 type OnDemand interface {
 	Memory
-	OnDemand()
+	// Filled says that pages of the file, from off on, lie in the memory from
+	// now on. Whoever shows still ones in their place stops before it returns.
+	Filled(off, n int64)
 }
 
 // Filler is a Mapper that does not copy all of a file at once where it need not.

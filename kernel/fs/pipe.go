@@ -21,6 +21,7 @@ type pipe struct {
 	start   int        // index of the first byte
 	n       int        // bytes in buf
 	limit   int        // capacity
+	packets []int      // their lengths, if there are packets (O_DIRECT): then all that is in buf
 	readers int
 	writers int
 	rd, wr  Watchers // of the reading and the writing ends
@@ -31,6 +32,7 @@ type pipe struct {
 type pipeEnd struct {
 	p           *pipe
 	read, write bool
+	packets     bool // each write is one (O_DIRECT)
 }
 
 // NewPipe returns the reading and the writing end of a pipe.
@@ -38,7 +40,9 @@ func (t *FDTable) NewPipe(flags int) (r, w *File) {
 	p := &pipe{limit: pipeDefault}
 	flags &= syscall.O_NONBLOCK | syscall.O_DIRECT
 	r = t.NewFile(p.open(true, false), syscall.S_IFIFO|0o600, flags|syscall.O_RDONLY)
-	w = t.NewFile(p.open(false, true), syscall.S_IFIFO|0o600, flags|syscall.O_WRONLY)
+	we := p.open(false, true)
+	we.packets = flags&syscall.O_DIRECT != 0
+	w = t.NewFile(we, syscall.S_IFIFO|0o600, flags|syscall.O_WRONLY)
 	w.id = r.id
 	return r, w
 }
@@ -52,7 +56,24 @@ func (p *pipe) open(read, write bool) *pipeEnd {
 		p.writers++
 	}
 	p.mu.Unlock()
-	return &pipeEnd{p, read, write}
+	return &pipeEnd{p: p, read: read, write: write}
+}
+
+// reopened is another open file for the pipe of e, an end of which f is: one that
+// is opened by way of /proc/self/fd. It does not wait for the other end.
+func (f *File) reopened(e *pipeEnd, flags int) (*File, error) {
+	acc := flags & syscall.O_ACCMODE
+	e.p.mu.Lock()
+	lonely := e.p.readers == 0
+	e.p.mu.Unlock()
+	if acc == syscall.O_WRONLY && flags&syscall.O_NONBLOCK != 0 && lonely {
+		return nil, syscall.ENXIO
+	}
+	n := &File{typ: f.typ, anon: f.anon, id: f.id}
+	n.setOps(e.p.open(acc != syscall.O_WRONLY, acc != syscall.O_RDONLY))
+	n.flags.Store(uint32(flags &^ openOnly))
+	n.refs.Store(1)
+	return n, nil
 }
 
 // Read returns EAGAIN while the pipe is empty and has a writer.
@@ -63,7 +84,7 @@ func (e *pipeEnd) Read(b []byte) (int, error) {
 		p.mu.Unlock()
 		return 0, syscall.EAGAIN
 	}
-	n := p.take(b)
+	n := p.takePacket(b)
 	p.mu.Unlock()
 	if n > 0 {
 		p.wr.Notify(Out)
@@ -90,10 +111,30 @@ func (e *pipeEnd) Write(b []byte) (int, error) {
 		}
 		b = b[:free]
 	}
+	if e.packets || len(p.packets) > 0 {
+		b = b[:min(len(b), pipeBuf)]
+		if len(p.packets) == 0 && p.n > 0 {
+			p.packets = append(p.packets, p.n)
+		}
+		p.packets = append(p.packets, len(b))
+	}
 	p.put(b)
 	p.mu.Unlock()
 	p.rd.Notify(In)
 	return len(b), nil
+}
+
+// takePacket is take of one packet, if there are packets: what b has no room for
+// is lost.
+func (p *pipe) takePacket(b []byte) int {
+	if len(p.packets) == 0 {
+		return p.take(b)
+	}
+	size := p.packets[0]
+	p.packets = p.packets[1:]
+	n := p.take(b[:min(len(b), size)])
+	p.start, p.n = (p.start+size-n)&(len(p.buf)-1), p.n-(size-n)
+	return n
 }
 
 func (p *pipe) take(b []byte) int {
@@ -224,14 +265,14 @@ type fifo struct {
 // Open does not wait for the other end; the caller does, by means of Peer.
 func (f *fifo) Open(flags int) (any, error) {
 	acc := flags & syscall.O_ACCMODE
-	e := &fifoEnd{f: f, pipeEnd: pipeEnd{&f.pipe, acc != syscall.O_WRONLY, acc != syscall.O_RDONLY}}
+	e := &fifoEnd{f: f, pipeEnd: pipeEnd{p: &f.pipe, read: acc != syscall.O_WRONLY, write: acc != syscall.O_RDONLY}}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !e.read && flags&syscall.O_NONBLOCK != 0 && f.readers == 0 {
 		return nil, syscall.ENXIO
 	}
 	f.limit = max(f.limit, pipeDefault)
-	e.seen = f.opened
+	e.seen, e.alone = f.opened, !e.write && f.writers == 0
 	if e.read {
 		f.readers++
 		f.opened[0]++
@@ -249,6 +290,21 @@ type fifoEnd struct {
 	pipeEnd
 	f    *fifo
 	seen [2]uint64 // f.opened when it was opened
+	// alone: there was no writer. Until one comes, nobody has hung up.
+	alone bool
+}
+
+// Ready implements Pollable.
+func (e *fifoEnd) Ready() uint32 {
+	ev := e.pipeEnd.Ready()
+	if e.alone {
+		e.f.mu.Lock()
+		if e.f.opened[1] == e.seen[1] {
+			ev &^= Hup
+		}
+		e.f.mu.Unlock()
+	}
+	return ev
 }
 
 // Peer is ready (In) when the other end is open or has been since; a blocking

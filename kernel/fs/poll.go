@@ -21,6 +21,7 @@ const (
 type Watchers struct {
 	mu   sync.Mutex
 	list []*watcher
+	n    atomic.Int32 // len(list)
 }
 
 type watcher struct{ fn func(events uint32) }
@@ -30,11 +31,13 @@ func (w *Watchers) Watch(fn func(events uint32)) (cancel func()) {
 	e := &watcher{fn}
 	w.mu.Lock()
 	w.list = append(w.list, e)
+	w.n.Store(int32(len(w.list)))
 	w.mu.Unlock()
 	return func() {
 		w.mu.Lock()
 		if i := slices.Index(w.list, e); i >= 0 {
 			w.list = slices.Delete(w.list, i, i+1)
+			w.n.Store(int32(len(w.list)))
 		}
 		w.mu.Unlock()
 	}
@@ -42,6 +45,12 @@ func (w *Watchers) Watch(fn func(events uint32)) (cancel func()) {
 
 // Notify tells the watchers that events may have begun.
 func (w *Watchers) Notify(events uint32) {
+	if w.n.Load() != 0 {
+		w.notify(events)
+	}
+}
+
+func (w *Watchers) notify(events uint32) {
 	w.mu.Lock()
 	for _, e := range w.list {
 		e.fn(events)

@@ -12,6 +12,7 @@ import (
 // it is used. A later entry replaces an earlier one of the same name. The data
 // of regular files is not copied: the archive must stay as it is.
 func (f *FileSystem) Populate(archive []byte) error {
+	p := populator{root: f.root}
 	for {
 		e, rest, ok, err := abi.Next(archive)
 		if err != nil || !ok {
@@ -19,17 +20,40 @@ func (f *FileSystem) Populate(archive []byte) error {
 		}
 		archive = rest
 		if name := string(e.Name); name != abi.ManifestName && name != "." {
-			f.put(name, e)
+			f.put(&p, name, e)
 		}
 	}
 }
 
-func (f *FileSystem) put(name string, e abi.Entry) {
-	dir, last := f.root.makeDirs(name)
+// populator finds directories. Most entries are in the same one as the last.
+type populator struct {
+	root *Dentry
+	name string // of dir
+	dir  *Dentry
+}
+
+// makeDirs is makeDirs from the root.
+func (p *populator) makeDirs(name string) (dir *Dentry, last string) {
+	i := strings.LastIndexByte(name, '/')
+	if i < 0 || i == len(name)-1 || name[i+1] == '.' { // none, or one of ., .. and their like
+		return p.root.makeDirs(name)
+	}
+	if p.dir == nil || name[:i] != p.name {
+		p.name = name[:i]
+		p.dir, _ = p.root.makeDirs(name)
+	}
+	return p.dir, name[i+1:]
+}
+
+func (f *FileSystem) put(p *populator, name string, e abi.Entry) {
+	dir, last := p.makeDirs(name)
 	if dir == nil || last == "" {
 		return
 	}
 	old := dir.dir.byName[last]
+	if old != nil {
+		p.dir = nil // it may be replaced
+	}
 	var i *Inode
 	switch e.Mode & syscall.S_IFMT {
 	case syscall.S_IFDIR:

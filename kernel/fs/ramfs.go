@@ -42,6 +42,7 @@ type memFile struct {
 	base   []byte
 	chunks map[int64][]byte
 	window window // the start of the file, while it is mapped
+	memfd  bool   // made by memfd_create(2): it has seals
 	seals  uint32
 	ready  <-chan struct{} // opening waits for this, if it is not nil
 }
@@ -141,11 +142,14 @@ func (m *memFile) write(p []byte, off int64) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if m.seals&sealWrite != 0 || m.seals&sealGrow != 0 && off+int64(len(p)) > m.size {
-		return 0, syscall.EPERM
-	}
 	if off > maxSize-int64(len(p)) {
 		return 0, syscall.EFBIG
+	}
+	if m.seals&sealGrow != 0 && off+int64(len(p)) > m.size {
+		p = p[:max(0, m.size&^(mapPage-1)-off)] // page by page, as Linux
+	}
+	if m.seals&sealWrite != 0 || len(p) == 0 {
+		return 0, syscall.EPERM
 	}
 	done := m.window.write(p, off)
 	for done < len(p) {
@@ -279,6 +283,9 @@ const (
 func (m *memFile) Seals(add uint32) (uint32, error) {
 	m.data.Lock()
 	defer m.data.Unlock()
+	if !m.memfd {
+		return 0, syscall.EINVAL
+	}
 	if add != 0 && m.seals&sealSeal != 0 {
 		return 0, syscall.EPERM
 	}

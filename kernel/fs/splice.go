@@ -51,6 +51,9 @@ func (e *pipeEnd) Unread(b []byte) {
 	first := copy(p.buf[p.start:], b)
 	copy(p.buf, b[first:])
 	p.n += len(b)
+	if len(p.packets) > 0 {
+		p.packets = append([]int{len(b)}, p.packets...)
+	}
 	p.mu.Unlock()
 	p.rd.Notify(In)
 }

@@ -38,16 +38,18 @@ const (
 
 // Numbers that package syscall does not have.
 const (
-	sysSchedSetattr = 314
-	sysSchedGetattr = 315
-	sysSeccomp      = 317
-	sysExecveat     = 322
-	sysMembarrier   = 324
-	sysMlock2       = 325
-	sysRseq         = 334
-	sysClone3       = 435
-	sysEpollPwait2  = 441
-	sysFutexWaitv   = 449
+	sysSchedSetattr   = 314
+	sysSchedGetattr   = 315
+	sysSeccomp        = 317
+	sysExecveat       = 322
+	sysMembarrier     = 324
+	sysMlock2         = 325
+	sysRseq           = 334
+	sysClone3         = 435
+	sysEpollPwait2    = 441
+	sysFutexWaitv     = 449
+	sysProcessMadvise = 440
+	sysMseal          = 462
 )
 
 // callTable has the system calls that are answered here; package sys has the
@@ -68,6 +70,10 @@ func callTable() *[512]handler {
 		syscall.SYS_MUNLOCK:    munlock,
 		syscall.SYS_MLOCKALL:   mlockall,
 		syscall.SYS_MUNLOCKALL: munlockall,
+		sysMseal:               mseal,
+		sysProcessMadvise:      processMadvise,
+		syscall.SYS_SETRLIMIT:  setrlimit,
+		sysPrlimit64:           prlimit,
 
 		// threads
 		syscall.SYS_CLONE:           clone,
@@ -132,6 +138,56 @@ func callTable() *[512]handler {
 		syscall.SYS_EPOLL_PWAIT:     epollPwait,
 		sysEpollPwait2:              epollPwait2,
 
+		// calls that complete later
+		sysIoUringSetup:          ioUringSetup,
+		sysIoUringEnter:          ioUringEnter,
+		sysIoUringRegister:       ioUringRegister,
+		syscall.SYS_IO_SETUP:     ioSetup,
+		syscall.SYS_IO_DESTROY:   ioDestroy,
+		syscall.SYS_IO_SUBMIT:    ioSubmit,
+		syscall.SYS_IO_CANCEL:    ioCancel,
+		syscall.SYS_IO_GETEVENTS: ioGetevents,
+		sysIoPgetevents:          ioPgetevents,
+
+		// the process as another one sees it
+		sysProcessVMReadv:  processVMReadv,
+		sysProcessVMWritev: processVMWritev,
+		sysKcmp:            kcmp,
+		sysPidfdOpen:       pidfdOpen,
+		sysPidfdSendSignal: pidfdSendSignal,
+		sysPidfdGetfd:      pidfdGetfd,
+
+		// what processes share
+		syscall.SYS_SHMGET:          shmget,
+		syscall.SYS_SHMAT:           shmat,
+		syscall.SYS_SHMDT:           shmdt,
+		syscall.SYS_SHMCTL:          shmctl,
+		syscall.SYS_SEMGET:          semget,
+		syscall.SYS_SEMOP:           semop,
+		syscall.SYS_SEMTIMEDOP:      semtimedop,
+		syscall.SYS_SEMCTL:          semctl,
+		syscall.SYS_MSGGET:          msgget,
+		syscall.SYS_MSGSND:          msgsnd,
+		syscall.SYS_MSGRCV:          msgrcv,
+		syscall.SYS_MSGCTL:          msgctl,
+		syscall.SYS_MQ_OPEN:         mqOpen,
+		syscall.SYS_MQ_UNLINK:       mqUnlink,
+		syscall.SYS_MQ_TIMEDSEND:    mqTimedsend,
+		syscall.SYS_MQ_TIMEDRECEIVE: mqTimedreceive,
+		syscall.SYS_MQ_NOTIFY:       mqNotifyCall,
+		syscall.SYS_MQ_GETSETATTR:   mqGetsetattr,
+
+		// memory policies and protection keys
+		syscall.SYS_SET_MEMPOLICY: setMempolicy,
+		syscall.SYS_GET_MEMPOLICY: getMempolicy,
+		syscall.SYS_MBIND:         mbind,
+		syscall.SYS_MIGRATE_PAGES: migratePages,
+		syscall.SYS_MOVE_PAGES:    movePages,
+		sysSetMempolicyHomeNode:   setMempolicyHomeNode,
+		sysPkeyAlloc:              pkeyAlloc,
+		sysPkeyFree:               pkeyFree,
+		sysPkeyMprotect:           pkeyMprotect,
+
 		// timers
 		syscall.SYS_ALARM:            alarm,
 		syscall.SYS_GETITIMER:        getitimer,
@@ -148,4 +204,15 @@ const (
 	sysSignalfd4        = 289
 	sysRtTgsigqueueinfo = 297
 	sysGetcpu           = 309
+
+	sysProcessVMReadv       = 310
+	sysProcessVMWritev      = 311
+	sysKcmp                 = 312
+	sysPidfdSendSignal      = 424
+	sysPidfdOpen            = 434
+	sysPidfdGetfd           = 438
+	sysPkeyMprotect         = 329
+	sysPkeyAlloc            = 330
+	sysPkeyFree             = 331
+	sysSetMempolicyHomeNode = 450
 )

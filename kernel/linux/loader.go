@@ -5,8 +5,9 @@ package linux
 // The loader: what execve(2) does in Linux (fs/binfmt_elf.c, fs/binfmt_script.c).
 //
 //	0x0000_5555_5555_4000 + random   a program that may lie anywhere; its heap follows
-//	0x0000_7fff_xxxx_xxxx            down from here: the stack, 16 MiB of random gap,
-//	                                 the interpreter and everything from mmap
+//	0x0000_7fff_xxxx_xxxx            down from here: the stack and room for it to grow,
+//	                                 16 MiB of random gap, the interpreter and
+//	                                 everything from mmap
 
 import (
 	"encoding/binary"
@@ -23,7 +24,9 @@ import (
 const (
 	pieBase      = 0x555555554000 // two thirds of the address space
 	stackTop     = 0x7ffffffff000
-	stackSize    = 8 << 20 // RLIMIT_STACK
+	stackSize    = 128 << 10 // at first; it grows
+	stackRoom    = 128 << 20 // that it may grow to, or RLIMIT_STACK if that is more
+	stackRoomMax = 1 << 40
 	maxScripts   = 4       // an interpreter may be a script itself
 	maxScriptLen = 256     // of the first line
 	maxArgs      = 2 << 20 // bytes of arguments and environment
@@ -52,7 +55,12 @@ func (p *Program) Load(exe string, args, env []string) (*Task, error) {
 		return bad(err)
 	}
 	p.exe, p.args, p.env = exe, args, env
-	p.space.Init(mm.Layout{Top: stackTop - stackSize - p.random64(pageSize<<12) - pageSize<<12})
+	p.limitMemory()
+	stack, _ := p.calls.Limit(syscall.RLIMIT_STACK)
+	if stack = max(stack, stackRoom); stack > stackRoomMax {
+		stack = stackRoom // there is no limit
+	}
+	p.space.Init(mm.Layout{Top: stackTop - pageUp(stack) - p.random64(pageSize<<12) - pageSize<<12})
 	base := uint64(0)
 	if e.typ == elfDyn {
 		base = pieBase + p.random64(1<<40)
@@ -273,7 +281,8 @@ func (p *Program) makeStack(e *elfFile, base, interp uint64) (sp uint64, err err
 		prot |= mm.ProtExec
 	}
 	top := stackTop - p.random64(pageSize<<11)
-	if _, err := p.space.Mmap(top-stackSize, stackSize, prot, mm.MapPrivate|mm.MapAnonymous|mm.MapFixed|mm.MapStack, nil, 0); err != nil {
+	const flags = mm.MapPrivate | mm.MapAnonymous | mm.MapFixed | mm.MapStack | mm.MapGrowsDown
+	if _, err := p.space.Mmap(top-stackSize, stackSize, prot, flags, nil, 0); err != nil {
 		return 0, err
 	}
 	p.space.Name(top-stackSize, "[stack]")

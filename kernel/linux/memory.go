@@ -28,7 +28,14 @@ func mmap(t *Task, a [6]uint64) (uint64, error) {
 			return 0, syscall.EBADF
 		}
 		defer file.Close()
-		f = file
+		if file.PathOnly() {
+			return 0, syscall.EBADF
+		}
+		off, err := mapOffset(file, int64(a[5]), a[1])
+		if err != nil {
+			return 0, err
+		}
+		f, a[5] = file, uint64(off)
 	}
 	return t.p.space.Mmap(a[0], a[1], mm.Prot(a[2]), uint32(a[3]), f, int64(a[5]))
 }
@@ -45,6 +52,39 @@ func mremap(t *Task, a [6]uint64) (uint64, error) {
 
 func madvise(t *Task, a [6]uint64) (uint64, error) {
 	return 0, t.p.space.Madvise(a[0], a[1], int(int32(a[2])))
+}
+
+// Descriptors that stand for the caller (PIDFD_SELF_THREAD and its kin).
+const (
+	pidfdSelfThread = -10000
+	pidfdSelf       = -10001
+)
+
+// processMadvise is madvise for pieces of the process's memory, up to the first that
+// fails. It returns how many bytes that were.
+func processMadvise(t *Task, a [6]uint64) (done uint64, err error) {
+	if uint32(a[4]) != 0 {
+		return 0, syscall.EINVAL
+	}
+	list, err := t.pieces(a[1], a[2])
+	if err != nil {
+		return 0, err
+	}
+	if fd := int32(a[0]); fd != pidfdSelfThread && fd != pidfdSelf {
+		if err := t.isPidfd(a[0]); err != nil {
+			return 0, err
+		}
+	}
+	for _, p := range list {
+		if err = t.p.space.Madvise(p.addr, p.n, int(int32(a[3]))); err != nil {
+			break
+		}
+		done += p.n
+	}
+	if done > 0 {
+		err = nil
+	}
+	return done, err
 }
 
 func msync(t *Task, a [6]uint64) (uint64, error) {
@@ -84,6 +124,9 @@ func munlock(t *Task, a [6]uint64) (uint64, error) {
 	return 0, t.p.space.Munlock(a[0], a[1])
 }
 func mlockall(t *Task, a [6]uint64) (uint64, error) { return 0, t.p.space.Mlockall(uint32(a[0])) }
+func mseal(t *Task, a [6]uint64) (uint64, error) {
+	return 0, t.p.space.Mseal(a[0], a[1], a[2])
+}
 func munlockall(t *Task, _ [6]uint64) (uint64, error) {
 	return 0, t.p.space.Munlockall()
 }

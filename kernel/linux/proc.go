@@ -74,6 +74,19 @@ func (v Process) Threads() []procfs.Thread {
 	return out
 }
 
+// Rename implements procfs.Process.
+func (v Process) Rename(id int, name string) bool {
+	v.p.mu.Lock()
+	defer v.p.mu.Unlock()
+	t := v.p.tasks[int32(id)]
+	if t == nil {
+		return false
+	}
+	clear(t.name[:])
+	copy(t.name[:len(t.name)-1], name)
+	return true
+}
+
 // Signals implements procfs.Process.
 func (v Process) Signals() (s procfs.Signals) {
 	h := &v.p.signals

@@ -35,11 +35,13 @@ type Program struct {
 	windows  fs.Memory
 	space    *mm.Space
 
-	futexes futexTable
-	signals signalHandlers
-	timers  timers
-	table   *[512]handler
-	once    sync.Once // tells that there can be no other process
+	futexes  futexTable
+	signals  signalHandlers
+	timers   timers
+	ipc      ipc
+	requests requests
+	table    *[512]handler
+	once     sync.Once // tells that there can be no other process
 
 	personality atomic.Uint32
 	barriers    atomic.Uint32 // what has been registered with membarrier(2)
@@ -78,9 +80,11 @@ func New(c Config) *Program {
 	p.windows = c.Windows
 	p.space.SetMemory(c.Windows)
 	p.space.SetRAM(c.Memory)
+	p.space.SetPrivileged(func() bool { return p.view.Cred().EUID == 0 })
 	p.calls.SetMemory(p.space)
 	p.table = callTable()
 	p.initTimers()
+	p.initRequests()
 	return p
 }
 
@@ -136,6 +140,7 @@ func (p *Program) end(status int) {
 	}
 	p.status = status
 	p.stopTimers()
+	p.stopRequests()
 	for _, t := range p.all() {
 		t.interrupt()
 	}

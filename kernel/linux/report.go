@@ -65,11 +65,17 @@ func (r *report) lines(loaded []string) (out []string) {
 			missing = append(missing, name)
 		}
 	}
+	if n := len(missing) - shownMissing; n > 0 {
+		missing = append([]string{fmt.Sprint(n, " others")}, missing[n:]...)
+	}
 	if len(missing) > 0 {
 		out = append(out, "it did not find: "+strings.Join(missing, ", "))
 	}
 	return out
 }
+
+// shownMissing is how many files are told: the last ones are next to the failure.
+const shownMissing = 10
 
 // expected reports whether a file is one that the dynamic linker looks for and
 // does without: it has found the library elsewhere, or the file is optional.
@@ -79,6 +85,8 @@ func expected(name string, loaded []string) bool {
 	case name == "/etc/ld.so.preload", name == "/etc/ld.so.cache", base == "x86_64", base == "tls",
 		strings.Contains(name, "/glibc-hwcaps/"), strings.HasSuffix(dir, "/tls/"), strings.HasSuffix(dir, "/x86_64/"):
 		return true
+	case optional(dir, base):
+		return true
 	}
 	for _, l := range loaded {
 		if path.Base(l) == base {
@@ -86,6 +94,27 @@ func expected(name string, loaded []string) bool {
 		}
 	}
 	return false
+}
+
+// optional reports whether a file is one that a C library or an interpreter asks
+// for on its way to another.
+func optional(dir, base string) bool {
+	for _, d := range []string{"/usr/lib/locale/", "/usr/share/locale/", "/gconv/", "/__pycache__/"} {
+		if strings.Contains(dir, d) {
+			return true
+		}
+	}
+	for _, prefix := range []string{"__init__.", "pyvenv.", "pybuilddir.", "locale-archive", "gai.conf"} {
+		if strings.HasPrefix(base, prefix) {
+			return true
+		}
+	}
+	for _, suffix := range []string{".pyc", "._pth", ".abi3.so", "-linux-gnu.so", ".pmc", "site-packages", "dist-packages", "__pycache__"} {
+		if strings.HasSuffix(base, suffix) {
+			return true
+		}
+	}
+	return strings.HasPrefix(base, "python3") && strings.HasSuffix(base, ".zip")
 }
 
 func callName(nr uint64) string {
@@ -173,12 +202,12 @@ func (p *Program) Trace(c Trace, print func(line string)) {
 }
 
 // traced is dispatch with a trace.
-func (t *Task) traced(nr uint64, a [6]uint64) (uint64, error) {
+func (t *Task) traced(nr uint64, a *[6]uint64) (uint64, error) {
 	tr := t.p.trace
 	if tr.filter != nil && !tr.filter[callName(nr)] {
 		return t.dispatch(nr, a)
 	}
-	call := strace.Call{Number: nr, Args: a}
+	call := strace.Call{Number: nr, Args: *a}
 	start := time.Now()
 	if tr.lines && (nr == syscall.SYS_EXIT || nr == syscall.SYS_EXIT_GROUP || nr == syscall.SYS_RT_SIGRETURN) {
 		tr.print(fmt.Sprintf("[%d] %s(%d) = ?", t.tid, callName(nr), int32(a[0])))

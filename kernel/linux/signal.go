@@ -218,6 +218,20 @@ func (t *Task) Signal(sig int) {
 	t.p.send(t, queued{info: userInfo(sig, codeUser, processID, t.p.uid())})
 }
 
+// SignalIO implements sys.IOSignaler.
+func (t *Task) SignalIO(tid, sig int, code int32, band uint32, fd int) {
+	info := newInfo(sig, codeKernel)
+	if code != 0 {
+		info = newInfo(sig, code)
+		binary.LittleEndian.PutUint64(info[16:], uint64(band))
+		binary.LittleEndian.PutUint32(info[24:], uint32(fd))
+	}
+	to := t.p.task(int32(tid))
+	if tid == 0 || to != nil {
+		t.p.send(to, queued{info: info})
+	}
+}
+
 func (p *Program) uid() uint32 { return p.view.Cred().UID }
 
 // send sends a signal to a thread, or to the process where to is nil. EAGAIN:

@@ -180,14 +180,14 @@ func (t *Task) sigwait(set sigset, deadline int64) (s queued, err error) {
 
 func (t *Task) callWithMask(set, size uint64, nr uint64, a [6]uint64) (uint64, error) {
 	if set == 0 {
-		return t.shared(nr, a)
+		return t.shared(nr, &a)
 	}
 	s, err := t.getSet(set, size)
 	if err != nil {
 		return 0, err
 	}
 	t.withMask(s)
-	v, err := t.shared(nr, a)
+	v, err := t.shared(nr, &a)
 	if err != syscall.EINTR {
 		t.sig.restore = false
 		t.setBlocked(t.sig.saved)
@@ -433,12 +433,13 @@ func (f *signalFile) take() (s queued, ok bool) {
 	defer f.p.mu.Unlock()
 	f.p.signals.mu.Lock()
 	defer f.p.signals.mu.Unlock()
-	if s, ok = f.p.signals.shared.take(f.set); !ok {
-		for _, t := range f.p.tasks {
-			if s, ok = t.sig.pending.take(f.set); ok {
-				break
-			}
+	for _, t := range f.p.tasks {
+		if s, ok = t.sig.pending.take(f.set); ok {
+			break
 		}
+	}
+	if !ok {
+		s, ok = f.p.signals.shared.take(f.set)
 	}
 	if ok && s.timer != nil {
 		s.timer.received(&s.info)

@@ -44,6 +44,7 @@ type Task struct {
 	robust   uint64 // set_robust_list
 	slack    uint64 // prctl(PR_SET_TIMERSLACK)
 	scratch  [64]byte
+	memory   memoryPolicy
 
 	filter     atomic.Pointer[filter] // seccomp; nil: none
 	attributes                        // guarded by Program.mu where others look at it
@@ -93,14 +94,25 @@ func (t *Task) syscall() {
 	if (t.strict || t.filter.Load() != nil) && !t.filtered(r.AX, a) {
 		return
 	}
-	dispatch := (*Task).dispatch
+	var v uint64
+	var err error
 	if t.p.trace != nil {
-		dispatch = (*Task).traced
+		v, err = t.traced(r.AX, &a)
+	} else if h := t.p.handler(r.AX); h != nil {
+		v, err = h(t, a)
+	} else {
+		v, err = t.shared(r.AX, &a)
 	}
-	v, err := dispatch(t, r.AX, a)
-	switch {
-	case err == nil:
+	if err == nil {
 		r.AX = v
+		return
+	}
+	t.failed(err, a)
+}
+
+// failed ends a system call that has no result.
+func (t *Task) failed(err error, a [6]uint64) {
+	switch {
 	case err == errNoReturn: // the registers are as they should be
 	case err == errRestart: // handleWork decides
 		t.restart = restartUnlessHandled
@@ -125,23 +137,29 @@ func errnoOf(err error) syscall.Errno { return sys.ErrnoOf(err) }
 
 // dispatch finds who answers a call: this package, or the handlers that all
 // programs share.
-func (t *Task) dispatch(nr uint64, a [6]uint64) (uint64, error) {
-	if nr < uint64(len(t.p.table)) {
-		if h := t.p.table[nr]; h != nil {
-			return h(t, a)
-		}
+func (t *Task) dispatch(nr uint64, a *[6]uint64) (uint64, error) {
+	if h := t.p.handler(nr); h != nil {
+		return h(t, *a)
 	}
 	return t.shared(nr, a)
 }
 
+// handler returns who answers a call in this package, or nil.
+func (p *Program) handler(nr uint64) handler {
+	if nr < uint64(len(p.table)) {
+		return p.table[nr]
+	}
+	return nil
+}
+
 // shared makes a call that package sys answers.
-func (t *Task) shared(nr uint64, a [6]uint64) (uint64, error) {
-	v, err := t.calls.Do(uintptr(nr), [6]uintptr{uintptr(a[0]), uintptr(a[1]), uintptr(a[2]), uintptr(a[3]), uintptr(a[4]), uintptr(a[5])})
+func (t *Task) shared(nr uint64, a *[6]uint64) (uint64, error) {
+	v, err := t.calls.Do(nr, a)
 	if err == sys.ErrNoCall {
 		t.p.noCall(nr)
 		return 0, syscall.ENOSYS
 	}
-	return uint64(v), err
+	return v, err
 }
 
 // fault answers an exception in ring 3.

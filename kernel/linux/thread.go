@@ -5,6 +5,7 @@ package linux
 // Threads: how they begin and end.
 
 import (
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -18,6 +19,7 @@ const (
 	cloneSighand      = 0x800
 	clonePIDFD        = 0x1000
 	cloneThread       = 0x10000
+	cloneNewNS        = 0x20000
 	cloneSettls       = 0x80000
 	cloneParentSettid = 0x100000
 	cloneChildClear   = 0x200000
@@ -26,6 +28,7 @@ const (
 	cloneNew          = 0x7e020080 // namespaces
 	cloneClearSighand = 1 << 32
 	cloneIntoCgroup   = 1 << 33
+	cloneUnknown      = ^uint64(1<<34 - 1)
 
 	threadFlags = cloneVM | cloneFS | cloneFiles | cloneSighand | cloneThread
 )
@@ -93,7 +96,8 @@ func clone3(t *Task, a [6]uint64) (uint64, error) {
 // checkClone refuses what makes no sense for processes and threads.
 func checkClone(flags uint64) error {
 	if flags&cloneThread != 0 && flags&cloneSighand == 0 ||
-		flags&cloneSighand != 0 && (flags&cloneVM == 0 || flags&cloneClearSighand != 0) {
+		flags&cloneSighand != 0 && (flags&cloneVM == 0 || flags&cloneClearSighand != 0) ||
+		flags&cloneNewNS != 0 && flags&cloneFS != 0 || flags&cloneUnknown != 0 {
 		return syscall.EINVAL
 	}
 	return nil
@@ -227,35 +231,54 @@ func (t *Task) noProcess(what string, flags uint64) (uint64, error) {
 	return 0, syscall.ENOSYS
 }
 
-// processHint tells how to run a well-known program in one process.
+// processHint tells how to run a well-known program in one process. A script is
+// named by one of the first arguments, its interpreter before.
 func processHint(args []string) string {
-	if len(args) == 0 {
-		return ""
-	}
-	name := args[0][strings.LastIndexByte(args[0], '/')+1:]
-	for _, h := range [...]struct{ program, hint string }{
-		{"nginx", `nginx: -g "daemon off; master_process off;"`},
-		{"redis-server", `redis: --daemonize no --save "" --appendonly no, or appendonly without rewrites: --auto-aof-rewrite-percentage 0`},
-		{"valkey-server", `valkey: --daemonize no --save "" --auto-aof-rewrite-percentage 0`},
-		{"memcached", "memcached: without -d"},
-		{"php-fpm", "php-fpm always has worker processes: use the cli's server, php -S"},
-		{"postgres", "PostgreSQL has a process per connection: it does not run as a unikernel"},
-		{"apache2", "Apache: -X runs it in one process"},
-		{"httpd", "Apache: -X runs it in one process"},
-		{"lighttpd", "lighttpd: -D, and server.max-worker = 0"},
-		{"haproxy", "haproxy: -db"},
-		{"mosquitto", "mosquitto: without -d"},
-		{"gunicorn", "gunicorn has worker processes: use a server with threads, such as waitress"},
-		{"uvicorn", "uvicorn: without --workers and --reload"},
-		{"sh", "a shell starts programs: run the program itself"},
-		{"bash", "a shell starts programs: run the program itself"},
-		{"dash", "a shell starts programs: run the program itself"},
-	} {
-		if strings.HasPrefix(name, h.program) && (len(name) == len(h.program) || !isLetter(name[len(h.program)])) {
-			return h.hint
+	const searched = 4
+	args = args[:min(len(args), searched)]
+	for _, a := range slices.Backward(args) {
+		name := a[strings.LastIndexByte(a, '/')+1:]
+		for _, h := range processHints {
+			if strings.HasPrefix(name, h.program) && (len(name) == len(h.program) || !isLetter(name[len(h.program)])) {
+				return h.hint
+			}
 		}
 	}
 	return ""
+}
+
+// processHints are by the name of a program; digits may follow it.
+var processHints = [...]struct{ program, hint string }{
+	{"nginx", `nginx: -g "daemon off; master_process off;"`},
+	{"redis-server", `redis: --daemonize no --save "" --appendonly no, or appendonly without rewrites: --auto-aof-rewrite-percentage 0`},
+	{"valkey-server", `valkey: --daemonize no --save "" --auto-aof-rewrite-percentage 0`},
+	{"memcached", "memcached: without -d"},
+	{"php-fpm", "php-fpm always has worker processes: use the cli's server, php -S"},
+	{"postgres", "PostgreSQL has a process per connection: it does not run as a unikernel"},
+	{"sshd", "sshd has a process per connection: it does not run as a unikernel"},
+	{"vsftpd", "vsftpd has a process per connection: it does not run as a unikernel"},
+	{"varnishd", "varnishd works in a second process: it does not run as a unikernel"},
+	{"apache2", "Apache: -X runs it in one process"},
+	{"httpd", "Apache: -X runs it in one process"},
+	{"lighttpd", "lighttpd: -D, server.max-worker = 0, and a configuration without include_shell"},
+	{"haproxy", "haproxy: -db"},
+	{"mosquitto", "mosquitto: without -d"},
+	{"dnsmasq", "dnsmasq: --keep-in-foreground"},
+	{"unbound", "unbound: -d"},
+	{"named", "BIND: -g"},
+	{"squid", "squid: -N"},
+	{"slapd", "slapd: -d none"},
+	{"tinyproxy", "tinyproxy: -d"},
+	{"gunicorn", "gunicorn has worker processes: use a server with threads, such as waitress"},
+	{"uwsgi", "uWSGI has worker processes: use a server with threads, such as waitress"},
+	{"uvicorn", "uvicorn: without --workers and --reload"},
+	{"puma", "puma: -w 0"},
+	{"unicorn", "unicorn has worker processes: use a server with threads, such as puma -w 0"},
+	{"python", "Python: threads in place of multiprocessing and subprocess, as concurrent.futures.ThreadPoolExecutor has them"},
+	{"node", "Node: worker_threads in place of child_process and cluster"},
+	{"sh", "a shell starts programs: run the program itself"},
+	{"bash", "a shell starts programs: run the program itself"},
+	{"dash", "a shell starts programs: run the program itself"},
 }
 
 func isLetter(b byte) bool { return b|0x20 >= 'a' && b|0x20 <= 'z' }

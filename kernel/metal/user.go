@@ -20,10 +20,10 @@ package metal
 // # The way
 //
 // The goroutine keeps its thread and its P while the program runs, because that
-// is cheap: leaving is an ordinary return from enterUser1 on the goroutine's
+// is cheap: leaving is an ordinary return from enterUser on the goroutine's
 // stack. So the Go scheduler must be able to get it back at any time:
 //
-//   - With interrupts off, enterUser1 looks at the goroutine's stack guard (the
+//   - With interrupts off, enterUser looks at the goroutine's stack guard (the
 //     runtime's wish to preempt it), at the CPU's kick word and at the wish of
 //     Kick, and returns instead of entering.
 //   - Every interrupt in ring 3 ends at that return, after metal has handled it
@@ -60,8 +60,8 @@ type UserRegs struct {
 	env      [4]uint64
 	scratch  [2]uint32
 	fp       [fpSize]byte // XSAVE, standard format, 64-byte aligned
-	y0       [32]byte
-	_        [userRegsSize - 0x100 - fpSize - 32]byte
+	y        [4][32]byte
+	_        [userRegsSize - 0x100 - fpSize - 4*32]byte
 }
 
 // VecSyscall is UserRegs.Vec after a system call.
@@ -105,6 +105,6 @@ var (
 	_ = [1]struct{}{}[unsafe.Offsetof(UserRegs{}.env)-0xd8]
 	_ = [1]struct{}{}[unsafe.Offsetof(UserRegs{}.scratch)-0xf8]
 	_ = [1]struct{}{}[unsafe.Offsetof(UserRegs{}.fp)-0x100]
-	_ = [1]struct{}{}[unsafe.Offsetof(UserRegs{}.y0)-0x440]
+	_ = [1]struct{}{}[unsafe.Offsetof(UserRegs{}.y)-0x440]
 	_ = [1]struct{}{}[unsafe.Sizeof(UserRegs{})-userRegsSize]
 )

@@ -33,7 +33,7 @@
 #define u_env 0xd8
 #define u_mxcsr 0xf8
 #define u_fp 0x100
-#define u_y0 0x440
+#define u_y 0x440
 
 // The same words of a thread block have the same offsets as in UserRegs.
 

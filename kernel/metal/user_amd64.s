@@ -6,7 +6,7 @@
 #include "user_amd64.h"
 
 // The ways into ring 3 and out of it (user.go). A way in is a call of
-// enterUser1, and every way out is the return from it:
+// enterUser, and every way out is the return from it:
 //
 //	SYSCALL      userSyscall stores the registers in UserRegs and returns
 //	exception    userTrap: IST1 points into UserRegs while ring 3 runs, so
@@ -14,7 +14,7 @@
 //	interrupt    userTrap, too; metal handles the interrupt as if it had hit
 //	             the thread at that return (userLeft)
 //
-// Interrupts are off from enterUser1's CLI to the SYSRETQ or IRETQ, and from the
+// Interrupts are off from enterUser's CLI to the SYSRETQ or IRETQ, and from the
 // entry to the return, so nothing else uses UserRegs or sees the program's FS
 // and GS; an NMI copes with any.
 
@@ -35,14 +35,8 @@
 	MOVQ	$0, c_uregs(GS)
 
 // func enterUser(r *UserRegs) (left uintptr)
-TEXT ·enterUser(SB), NOSPLIT, $8-16
+TEXT ·enterUser(SB), NOSPLIT|NOFRAME, $0-16
 	MOVQ	r+0(FP), DI
-	CALL	·enterUser1(SB)
-	MOVQ	AX, left+8(FP)
-	RET
-
-// enterUser1: DI = r, R14 = g.
-TEXT ·enterUser1(SB), NOSPLIT|NOFRAME, $0
 	CLI
 	MOVQ	DI, AX
 	XCHGQ	AX, c_uregs(GS)	// a barrier: whoever sets u_want later sees this
@@ -69,22 +63,23 @@ touched:
 	WRFSBASE_AX
 	CMPL	u_fpfull(DI), $0
 	JNE	full
-	MOVUPS	(u_fp+160+0*16)(DI), X0
-	MOVUPS	(u_fp+160+1*16)(DI), X1
-	MOVUPS	(u_fp+160+2*16)(DI), X2
-	MOVUPS	(u_fp+160+3*16)(DI), X3
-	MOVUPS	(u_fp+160+4*16)(DI), X4
-	MOVUPS	(u_fp+160+5*16)(DI), X5
-	MOVUPS	(u_fp+160+6*16)(DI), X6
-	MOVUPS	(u_fp+160+7*16)(DI), X7
-	MOVUPS	(u_fp+160+8*16)(DI), X8
-	MOVUPS	(u_fp+160+9*16)(DI), X9
-	MOVUPS	(u_fp+160+10*16)(DI), X10
-	MOVUPS	(u_fp+160+11*16)(DI), X11
-	MOVUPS	(u_fp+160+12*16)(DI), X12
-	MOVUPS	(u_fp+160+13*16)(DI), X13
-	MOVUPS	(u_fp+160+14*16)(DI), X14
-	MOVUPS	(u_fp+160+15*16)(DI), X15
+	// By halves: TCG makes of a load of 16 bytes one that waits for two stores.
+	MOVLPS	(u_fp+160+0*16)(DI), X0; MOVHPS (u_fp+168+0*16)(DI), X0
+	MOVLPS	(u_fp+160+1*16)(DI), X1; MOVHPS (u_fp+168+1*16)(DI), X1
+	MOVLPS	(u_fp+160+2*16)(DI), X2; MOVHPS (u_fp+168+2*16)(DI), X2
+	MOVLPS	(u_fp+160+3*16)(DI), X3; MOVHPS (u_fp+168+3*16)(DI), X3
+	MOVLPS	(u_fp+160+4*16)(DI), X4; MOVHPS (u_fp+168+4*16)(DI), X4
+	MOVLPS	(u_fp+160+5*16)(DI), X5; MOVHPS (u_fp+168+5*16)(DI), X5
+	MOVLPS	(u_fp+160+6*16)(DI), X6; MOVHPS (u_fp+168+6*16)(DI), X6
+	MOVLPS	(u_fp+160+7*16)(DI), X7; MOVHPS (u_fp+168+7*16)(DI), X7
+	MOVLPS	(u_fp+160+8*16)(DI), X8; MOVHPS (u_fp+168+8*16)(DI), X8
+	MOVLPS	(u_fp+160+9*16)(DI), X9; MOVHPS (u_fp+168+9*16)(DI), X9
+	MOVLPS	(u_fp+160+10*16)(DI), X10; MOVHPS (u_fp+168+10*16)(DI), X10
+	MOVLPS	(u_fp+160+11*16)(DI), X11; MOVHPS (u_fp+168+11*16)(DI), X11
+	MOVLPS	(u_fp+160+12*16)(DI), X12; MOVHPS (u_fp+168+12*16)(DI), X12
+	MOVLPS	(u_fp+160+13*16)(DI), X13; MOVHPS (u_fp+168+13*16)(DI), X13
+	MOVLPS	(u_fp+160+14*16)(DI), X14; MOVHPS (u_fp+168+14*16)(DI), X14
+	MOVLPS	(u_fp+160+15*16)(DI), X15; MOVHPS (u_fp+168+15*16)(DI), X15
 	STMXCSR	u_mxcsr(DI)
 	MOVL	u_mxcsr(DI), AX
 	CMPL	AX, (u_fp+24)(DI)
@@ -147,10 +142,11 @@ badip:
 	MOVL	$leftFault, AX
 back:
 	MOVQ	$0, c_uregs(GS)
+	MOVQ	AX, left+8(FP)
 	STI
 	RET
 
-// enterUserIRET is the end of enterUser1 with IRETQ, after anything but a system
+// enterUserIRET is the end of enterUser with IRETQ, after anything but a system
 // call: DI = r, AX = the base of GS.
 TEXT ·enterUserIRET(SB), NOSPLIT|NOFRAME|TOPFRAME, $0
 	MOVQ	$0x23, u_cs(DI)
@@ -232,7 +228,7 @@ nosmap:
 save:
 	JMP	·saveUserFP(SB)
 interrupt:
-	// The thread's block gets the context to which enterUser1 returns.
+	// The thread's block gets the context to which enterUser returns.
 	MOVQ	$leftAgain, u_ax(DX)
 	MOVQ	$0, u_bp(DX)
 	MOVQ	u_vec(SP), AX
@@ -256,7 +252,7 @@ nosmap2:
 	JMP	·trapEntry(SB)
 
 // saveUserFP saves the program's FPU state and goes on: BX is leftAgain after an
-// interrupt, otherwise what enterUser1 returns. SP = UserRegs.
+// interrupt, otherwise what enterUser returns. SP = UserRegs.
 //
 // The state is the XSAVE image at u_fp. Most of the time x87 and the upper halves
 // of the YMM registers are in their initial state; then it is enough to put the
@@ -294,11 +290,11 @@ saved:
 	CMPL	BX, $leftAgain
 	JEQ	interrupt
 	MOVQ	u_ksp(SP), SP
-	MOVL	BX, AX
+	MOVQ	BX, 16(SP)	// left
 	XORL	BP, BP
 	XORPS	X15, X15
 	STI
-	RET	// from enterUser1
+	RET	// from enterUser
 
 interrupt:
 	MOVQ	$1, c_inMetal(GS)
@@ -322,39 +318,67 @@ mxcsr:
 	JMP	mxcsrok
 
 look:
-	// The CPU does not tell, or says yes always (QEMU). With the initial control
-	// word, FNSTENV changes nothing.
+	// The CPU does not tell, or says yes always (QEMU). x87 first. FNSTENV shows all
+	// of it, and with the initial control word changes nothing; but it is slow, and
+	// at a system call, which compiled code makes, either the top of the stack shows
+	// that there is something or the first register is not empty.
 	MOVQ	SP, DI
 	BYTE $0xd9; BYTE $0xbf; LONG $u_env // FNSTCW u_env(DI)
 	CMPW	u_env(SP), $0x37f
 	JNE	full
+	TESTL	BX, BX	// leftSyscall
+	JNE	environment
+	BYTE $0xdf; BYTE $0xe0 // FNSTSW AX
+	TESTW	AX, AX
+	JNE	full
+	BYTE $0xd9; BYTE $0xe5 // FXAM: the condition codes say what ST(0) is
+	BYTE $0xdf; BYTE $0xe0 // FNSTSW AX
+	ANDW	$0x4500, AX
+	CMPW	AX, $0x4100	// empty
+	JNE	occupied
+	BYTE $0xdb; BYTE $0xe3 // FNINIT: the codes were 0
+avx:
+	// The lower halves are saved. An OR of the upper ones goes along four chains.
+	TESTL	$4, ·xcr0(SB)
+	JEQ	saved
+	VMOVUPS	Y0, (u_y+0*32)(SP)
+	VMOVUPS	Y4, (u_y+1*32)(SP)
+	VMOVUPS	Y8, (u_y+2*32)(SP)
+	VMOVUPS	Y12, (u_y+3*32)(SP)
+	VORPS	Y1, Y0, Y0
+	VORPS	Y5, Y4, Y4
+	VORPS	Y9, Y8, Y8
+	VORPS	Y13, Y12, Y12
+	VORPS	Y2, Y0, Y0
+	VORPS	Y6, Y4, Y4
+	VORPS	Y10, Y8, Y8
+	VORPS	Y14, Y12, Y12
+	VORPS	Y3, Y0, Y0
+	VORPS	Y7, Y4, Y4
+	VORPS	Y11, Y8, Y8
+	VORPS	Y15, Y12, Y12
+	VORPS	Y4, Y0, Y0
+	VORPS	Y12, Y8, Y8
+	VORPS	Y8, Y0, Y0
+	VEXTRACTF128	$1, Y0, X0
+	VPTEST	X0, X0
+	JEQ	saved
+	VMOVUPS	(u_y+0*32)(SP), Y0
+	VMOVUPS	(u_y+1*32)(SP), Y4
+	VMOVUPS	(u_y+2*32)(SP), Y8
+	VMOVUPS	(u_y+3*32)(SP), Y12
+	JMP	full
+occupied:
+	BYTE $0xd9; BYTE $0xb7; LONG $u_env // FNSTENV u_env(DI)
+	MOVW	$0, (u_env+4)(SP)	// the status that it was
+	BYTE $0xd9; BYTE $0xa7; LONG $u_env // FLDENV u_env(DI)
+	JMP	full
+environment:
 	BYTE $0xd9; BYTE $0xb7; LONG $u_env // FNSTENV u_env(DI)
 	CMPW	(u_env+4)(SP), $0	// status
 	JNE	full
 	CMPW	(u_env+8)(SP), $0xffff	// tags: all empty
-	JNE	full
-	TESTL	$4, ·xcr0(SB)
-	JEQ	saved
-	VMOVUPS	Y0, u_y0(SP)
-	VORPS	Y1, Y0, Y0
-	VORPS	Y2, Y0, Y0
-	VORPS	Y3, Y0, Y0
-	VORPS	Y4, Y0, Y0
-	VORPS	Y5, Y0, Y0
-	VORPS	Y6, Y0, Y0
-	VORPS	Y7, Y0, Y0
-	VORPS	Y8, Y0, Y0
-	VORPS	Y9, Y0, Y0
-	VORPS	Y10, Y0, Y0
-	VORPS	Y11, Y0, Y0
-	VORPS	Y12, Y0, Y0
-	VORPS	Y13, Y0, Y0
-	VORPS	Y14, Y0, Y0
-	VORPS	Y15, Y0, Y0
-	VEXTRACTF128	$1, Y0, X0
-	VPTEST	X0, X0
-	JEQ	saved
-	VMOVUPS	u_y0(SP), Y0
+	JEQ	avx
 full:
 	LDMXCSR	(u_fp+24)(SP)
 	MOVQ	SP, DI
@@ -371,8 +395,9 @@ noavx:
 	JMP	saved
 
 // userLeft: metal has handled an interrupt of ring 3 and resumes the thread here,
-// as if enterUser1 returned AX.
+// as if enterUser returned AX.
 TEXT ·userLeft(SB), NOSPLIT|NOFRAME, $0
+	MOVQ	AX, 16(SP)	// left
 	XORPS	X15, X15
 	RET
 

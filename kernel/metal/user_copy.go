@@ -9,6 +9,7 @@ import "unsafe"
 // provide the page and try again. The kernel's own bytes may be anywhere.
 
 func copyUser(dst, src, n uintptr) (done uintptr)
+func zeroUser(dst, unused, n uintptr) (done uintptr)
 
 func loadUser32(addr, a, b uintptr) (v uintptr, ok bool)
 func loadUser64(addr, a, b uintptr) (v uintptr, ok bool)
@@ -20,15 +21,16 @@ func casUser64(addr, a, b uintptr) (v uintptr, ok bool)
 // These are reached by a jump or a fault, with the arguments of the others.
 func copyUserBytes(dst, src, n uintptr) (done uintptr)
 func copyUserEnd(dst, src, n uintptr) (done uintptr)
+func zeroUserEnd(dst, unused, n uintptr) (done uintptr)
 func userOpFault(addr, a, b uintptr) (v uintptr, ok bool)
 
 // userAccess are the addresses of the functions that access user memory.
-type userAccess struct{ copy, bytes, end, ops, opFault uintptr }
+type userAccess struct{ copy, bytes, end, zero, zeroEnd, ops, opFault uintptr }
 
 func userAccesses() (a userAccess)
 
 func (a userAccess) inOrder() bool {
-	return a.copy < a.bytes && a.bytes < a.end && a.end < a.ops && a.ops < a.opFault && a.opFault-a.copy < 4096
+	return a.copy < a.bytes && a.bytes < a.end && a.end < a.zero && a.zero < a.zeroEnd && a.zeroEnd < a.ops && a.ops < a.opFault && a.opFault-a.copy < 4096
 }
 
 // userAccessFault: thread t, in the kernel, has faulted at an address of the
@@ -42,6 +44,8 @@ func userAccessFault(t *thread) bool {
 		t.ip = a.bytes
 	case t.ip < a.end:
 		t.ip = a.end
+	case t.ip >= a.zero && t.ip < a.zeroEnd:
+		t.ip = a.zeroEnd
 	case t.ip >= a.ops:
 		t.ip = a.opFault
 	}
@@ -55,26 +59,42 @@ const copyPiece = 64 << 10
 // CopyIn copies from the program's memory at addr, which may be any number, and
 // returns the number of bytes before a fault: len(dst) if there was none.
 func CopyIn(dst []byte, addr uint64) int {
-	n := userRange(addr, len(dst))
-	done := 0
-	for done < n {
-		k := min(n-done, copyPiece)
-		got := int(copyUser(uintptr(unsafe.Pointer(&dst[done])), uintptr(addr)+uintptr(done), uintptr(k)))
-		done += got
-		if got < k {
-			break
-		}
+	p := uintptr(unsafe.Pointer(unsafe.SliceData(dst)))
+	if onePiece(addr, len(dst)) {
+		return int(copyUser(p, uintptr(addr), uintptr(len(dst))))
 	}
-	return done
+	return pieces(addr, len(dst), func(done, n uintptr) uintptr { return copyUser(p+done, uintptr(addr)+done, n) })
 }
 
 // CopyOut copies to the program's memory as CopyIn copies from it.
 func CopyOut(addr uint64, src []byte) int {
-	n := userRange(addr, len(src))
+	p := uintptr(unsafe.Pointer(unsafe.SliceData(src)))
+	if onePiece(addr, len(src)) {
+		return int(copyUser(uintptr(addr), p, uintptr(len(src))))
+	}
+	return pieces(addr, len(src), func(done, n uintptr) uintptr { return copyUser(uintptr(addr)+done, p+done, n) })
+}
+
+// ZeroUser is CopyOut of n zeroes. Behind what it returns, up to seven more bytes
+// may be zero.
+func ZeroUser(addr uint64, n int) int {
+	if onePiece(addr, n) {
+		return int(zeroUser(uintptr(addr), 0, uintptr(n)))
+	}
+	return pieces(addr, n, func(done, n uintptr) uintptr { return zeroUser(uintptr(addr)+done, 0, n) })
+}
+
+func onePiece(addr uint64, n int) bool {
+	return n <= copyPiece && addr >= UserStart && addr < UserEnd-copyPiece
+}
+
+// pieces calls access for the parts of n bytes at addr until one is cut short.
+func pieces(addr uint64, n int, access func(done, n uintptr) uintptr) int {
+	n = userRange(addr, n)
 	done := 0
 	for done < n {
 		k := min(n-done, copyPiece)
-		got := int(copyUser(uintptr(addr)+uintptr(done), uintptr(unsafe.Pointer(&src[done])), uintptr(k)))
+		got := int(access(uintptr(done), uintptr(k)))
 		done += got
 		if got < k {
 			break

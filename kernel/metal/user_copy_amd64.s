@@ -9,6 +9,7 @@
 //
 //	in copyUser            at copyUserBytes, which goes up to the very byte
 //	in copyUserBytes       at copyUserEnd
+//	in zeroUser            at zeroUserEnd
 //	from loadUser32 on     at userOpFault
 //
 // so the order of the functions in this file matters; boot checks that the linker
@@ -99,6 +100,51 @@ TEXT ·copyUserEnd(SB), NOSPLIT|NOFRAME, $0-32
 	CLAC(closed)
 	RET
 
+// func zeroUser(dst, unused, n uintptr) (done uintptr)
+TEXT ·zeroUser(SB), NOSPLIT|NOFRAME, $0-32
+	MOVQ	dst+0(FP), DI
+	MOVQ	n+16(FP), CX
+	TOUCH(touched, open)
+	XORL	AX, AX
+	SUBQ	$64, CX
+	JCS	words
+blocks:
+	MOVQ	AX, 0(DI)
+	MOVQ	AX, 8(DI)
+	MOVQ	AX, 16(DI)
+	MOVQ	AX, 24(DI)
+	MOVQ	AX, 32(DI)
+	MOVQ	AX, 40(DI)
+	MOVQ	AX, 48(DI)
+	MOVQ	AX, 56(DI)
+	ADDQ	$64, DI
+	SUBQ	$64, CX
+	JCC	blocks
+words:
+	ADDQ	$(64-8), CX
+	JCC	bytes
+word:
+	MOVQ	AX, (DI)
+	ADDQ	$8, DI
+	SUBQ	$8, CX
+	JCC	word
+bytes:
+	ADDQ	$8, CX
+	JEQ	end
+byte:
+	MOVB	AX, (DI)
+	INCQ	DI
+	DECQ	CX
+	JNE	byte
+end:
+	JMP	·zeroUserEnd(SB)
+
+TEXT ·zeroUserEnd(SB), NOSPLIT|NOFRAME, $0-32
+	SUBQ	dst+0(FP), DI
+	MOVQ	DI, done+24(FP)
+	CLAC(closed)
+	RET
+
 // The rest have the arguments and results of func(addr, a, b uintptr) (v uintptr,
 // ok bool).
 
@@ -173,15 +219,19 @@ TEXT ·userOpFault(SB), NOSPLIT|NOFRAME, $0-33
 	RET
 
 // func userAccesses() (a userAccess)
-TEXT ·userAccesses(SB), NOSPLIT, $0-40
+TEXT ·userAccesses(SB), NOSPLIT, $0-56
 	MOVQ	$·copyUser(SB), AX
 	MOVQ	AX, a_copy+0(FP)
 	MOVQ	$·copyUserBytes(SB), AX
 	MOVQ	AX, a_bytes+8(FP)
 	MOVQ	$·copyUserEnd(SB), AX
 	MOVQ	AX, a_end+16(FP)
+	MOVQ	$·zeroUser(SB), AX
+	MOVQ	AX, a_zero+24(FP)
+	MOVQ	$·zeroUserEnd(SB), AX
+	MOVQ	AX, a_zeroEnd+32(FP)
 	MOVQ	$·loadUser32(SB), AX
-	MOVQ	AX, a_ops+24(FP)
+	MOVQ	AX, a_ops+40(FP)
 	MOVQ	$·userOpFault(SB), AX
-	MOVQ	AX, a_opFault+32(FP)
+	MOVQ	AX, a_opFault+48(FP)
 	RET

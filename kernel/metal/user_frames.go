@@ -12,7 +12,7 @@ import (
 // few frames at hand. A frame on its way to a program is cleared here, with
 // interrupts on.
 
-const frameBatch = 32
+const frameBatch = 64
 
 type frameCache struct {
 	mu sync.Mutex
@@ -32,23 +32,41 @@ func frameReserve() uintptr { return max(4<<20, phys.total/32) }
 func tableReserve() uintptr { return frameReserve() / 2 }
 
 // AllocFrame returns a zeroed frame; false: there is no memory left for programs.
-func AllocFrame() (Frame, bool) { return allocFrame(frameReserve()) }
+func AllocFrame() (Frame, bool) {
+	var f [1]Frame
+	return f[0], AllocFrames(f[:], true) == 1
+}
 
-func allocFrame(reserve uintptr) (Frame, bool) {
-	c := &frameCaches[thisCPU().id]
-	c.mu.Lock()
-	if c.n == 0 {
-		c.n = int(inMetal(takeFrames, uintptr(unsafe.Pointer(&c.f)), frameBatch, reserve))
-		if c.n == 0 {
-			c.mu.Unlock()
-			return 0, false
+// AllocFrames fills list with frames and returns how many there were: fewer, if
+// there is no memory left for programs. Unless they are zeroed, they have
+// anything in them, and the caller overwrites all of them.
+func AllocFrames(list []Frame, zeroed bool) int {
+	n := takeCached(list, frameReserve())
+	if zeroed {
+		for _, f := range list[:n] {
+			clearPage(dmapBase + uintptr(f))
 		}
 	}
-	c.n--
-	f := c.f[c.n]
+	return n
+}
+
+// takeCached fills list from the CPU's cache, and the cache from metal.
+func takeCached(list []Frame, reserve uintptr) (n int) {
+	c := &frameCaches[thisCPU().id]
+	c.mu.Lock()
+	for n < len(list) {
+		if c.n == 0 {
+			c.n = int(inMetal(takeFrames, uintptr(unsafe.Pointer(&c.f)), frameBatch, reserve))
+			if c.n == 0 {
+				break
+			}
+		}
+		k := copy(list[n:], c.f[max(0, c.n-(len(list)-n)):c.n])
+		c.n -= k
+		n += k
+	}
 	c.mu.Unlock()
-	clearPage(dmapBase + uintptr(f))
-	return f, true
+	return n
 }
 
 // FreeFrame takes back a frame that no program has mapped any more.
@@ -63,6 +81,22 @@ func FreeFrame(f Frame) {
 	c.n++
 	c.mu.Unlock()
 }
+
+// freeFrames is FreeFrame for a list on the heap.
+func freeFrames(list []Frame) {
+	c := &frameCaches[thisCPU().id]
+	c.mu.Lock()
+	k := copy(c.f[c.n:max(c.n, frameBatch)], list) // half of it stays free
+	c.n += k
+	c.mu.Unlock()
+	for list = list[k:]; len(list) > 0; list = list[k:] {
+		k = min(len(list), giveBatch)
+		inMetal(giveFrames, uintptr(unsafe.Pointer(&list[0])), uintptr(k), 0)
+	}
+}
+
+// giveBatch bounds how long interrupts are off.
+const giveBatch = 1024
 
 // takeFrames fills buf with up to n frames, not cleared, and leaves reserve bytes.
 func takeFrames(buf, n, reserve uintptr) (got uintptr) {
@@ -80,9 +114,14 @@ func takeFrames(buf, n, reserve uintptr) (got uintptr) {
 }
 
 func giveFrames(buf, n, _ uintptr) uintptr {
+	phys.mu.lock()
 	for i := uintptr(0); i < n; i++ {
-		freePage(uintptr(peek64(buf + i*8)))
+		p := uintptr(peek64(buf + i*8))
+		poke64(dmapBase+p, uint64(phys.free))
+		phys.free = p
 	}
+	phys.used -= n * pageSize
+	phys.mu.unlock()
 	return 0
 }
 
@@ -108,6 +147,22 @@ func FrameAt(page []byte) Frame {
 		panic("metal: FrameAt of memory that is not mapped by pages")
 	}
 	return Frame(atomicLoad64(e) & addrMask)
+}
+
+// IsStill reports whether mem is whole pages of a boot archive, whose memory never
+// goes nor changes.
+func IsStill(mem []byte) bool {
+	a := uintptr(unsafe.Pointer(unsafe.SliceData(mem)))
+	if (a|uintptr(len(mem)))&(pageSize-1) != 0 {
+		return false
+	}
+	a -= dmapBase
+	for _, s := range bootData.archives {
+		if a >= s.start && a < s.end && s.end-a >= uintptr(len(mem)) {
+			return true
+		}
+	}
+	return false
 }
 
 //go:noinline

@@ -30,6 +30,7 @@ const (
 	pteU     = 1 << 2  // open to ring 3
 	pteD     = 1 << 6  // dirty
 	pteOwned = 1 << 10 // ours: the frame is freed when the page is unmapped
+	pteStill = 1 << 11 // ours: nobody may write to the frame
 	pteUser  = pteP | pteW | pteU
 )
 
@@ -56,10 +57,12 @@ func userPTE(va uintptr, create bool) uintptr {
 
 // newUserTable puts a table into entry e and returns the entry.
 func newUserTable(e uintptr) uint64 {
-	f, ok := allocFrame(tableReserve())
-	if !ok {
+	var list [1]Frame
+	if takeCached(list[:], tableReserve()) == 0 {
 		inMetal(endOutOfMemory, 0, 0, 0)
 	}
+	f := list[0]
+	clearPage(dmapBase + uintptr(f))
 	if !atomicCAS64(e, 0, uint64(f)|pteUser) {
 		FreeFrame(f)
 	}
@@ -106,10 +109,132 @@ func checkUserRange(addr, n uintptr) {
 	}
 }
 
-// UserMap makes frame f the program's page at addr. It returns false if there is a
-// page at addr already, which it leaves alone. owned says that f is freed when
-// the page is unmapped. Many may run side by side. It ends the machine if there
-// is no memory for a page table, which takes all of the kernel's reserve.
+// Kind says whose the frame of a page is.
+type Kind uint8
+
+const (
+	// Lent is another's, who unmaps the page before it reuses the frame.
+	Lent Kind = iota
+	// Owned is the page's: the frame is freed when the page is unmapped.
+	Owned
+	// Still is another's, and neither goes nor changes: the page is never
+	// writable, whatever its rights are, and an owned one can take its place.
+	Still
+)
+
+// kindFlags has the bits of each kind.
+var kindFlags = [...]uint64{Lent: 0, Owned: pteOwned, Still: pteStill}
+
+func userKind(v uint64) Kind {
+	switch {
+	case v&pteOwned != 0:
+		return Owned
+	case v&pteStill != 0:
+		return Still
+	}
+	return Lent
+}
+
+// UserMapNew gives the program n zeroed pages of its own from addr on, where there
+// are none, and returns how many it entered. ok false: there is no memory for the
+// first; later ones may be missing. Many may run side by side, as with the
+// functions below. They end the machine if there is no memory for a page table,
+// which takes all of the kernel's reserve.
+func UserMapNew(addr, n uintptr, prot Prot) (entered int, ok bool) {
+	var buf [frameBatch]Frame
+	for n > 0 {
+		list := buf[:min(n, frameBatch)]
+		got := AllocFrames(list, true)
+		entered += enterPages(addr, list[:got], prot, Owned)
+		ok = ok || got > 0
+		if got < len(list) {
+			break
+		}
+		addr, n = addr+uintptr(got)*pageSize, n-uintptr(got)
+	}
+	return entered, ok
+}
+
+// UserMapMemory makes pages of the kernel's memory, Lent or Still, the program's
+// from addr on, where there are none, and returns how many it entered. What is
+// lent must stay where it is; see FrameAt.
+func UserMapMemory(addr uintptr, mem []byte, prot Prot, kind Kind) (entered int) {
+	var buf [frameBatch]Frame
+	for len(mem) > 0 {
+		n := min(len(mem)/pageSize, frameBatch)
+		for i := range n {
+			buf[i] = FrameAt(mem[i*pageSize : (i+1)*pageSize])
+		}
+		entered += enterPages(addr, buf[:n], prot, kind)
+		addr, mem = addr+uintptr(n)*pageSize, mem[n*pageSize:]
+	}
+	return entered
+}
+
+// UserMapFrame makes an owned frame the program's page at addr, also in place of a
+// still one. It reports whether there was no page. If there is an owned one
+// already, f is freed.
+func UserMapFrame(addr uintptr, f Frame, prot Prot) (entered bool) {
+	return enterPages(addr, []Frame{f}, prot, Owned) > 0
+}
+
+// enterPages makes frames the program's pages from addr on, where there are none,
+// and returns how many it entered. Owned frames also take the place of still
+// ones, which do not count; when it returns, no CPU knows those any more. Owned
+// frames that could not be entered are freed.
+func enterPages(addr uintptr, frames []Frame, prot Prot, kind Kind) (n int) {
+	checkUserRange(addr, uintptr(len(frames))*pageSize)
+	flags := userFlags(prot) | kindFlags[kind]
+	if kind == Still {
+		flags &^= pteW
+	}
+	var fl *flusher
+	e := uintptr(0)
+	userTables.RLock()
+	for i, f := range frames {
+		va := addr + uintptr(i)*pageSize
+		if e += 8; i == 0 || va&(largePage-1) == 0 {
+			e = userPTE(va, true)
+		}
+		v := uint64(f) | flags
+		if atomicCAS64(e, 0, v) {
+			n++
+			continue
+		}
+		if kind != Owned {
+			continue
+		}
+		old, ok := replaceStill(e, v)
+		if !ok {
+			FreeFrame(f)
+			continue
+		}
+		if fl == nil {
+			fl = newFlusher()
+		}
+		fl.page(va, old)
+	}
+	userTables.RUnlock()
+	if fl != nil {
+		fl.flush()
+	}
+	return n
+}
+
+// replaceStill makes v the entry at e if that has a still page, and returns it.
+func replaceStill(e uintptr, v uint64) (old uint64, ok bool) {
+	for {
+		if old = atomicLoad64(e); old&pteStill == 0 {
+			return old, false
+		}
+		if atomicCAS64(e, old, v) { // the CPU may have set the accessed bit
+			return old, true
+		}
+	}
+}
+
+// UserMap makes frame f the program's page at addr, Owned or Lent. It returns
+// false if there is a page at addr already, which it leaves alone.
 func UserMap(addr uintptr, f Frame, prot Prot, owned bool) bool {
 	checkUserRange(addr, pageSize)
 	v := uint64(f) | userFlags(prot)
@@ -129,6 +254,30 @@ func UserMapped(addr uintptr) (f Frame, prot Prot, ok bool) {
 	return Frame(v & addrMask), userProt(v), v != 0
 }
 
+// UserKind returns the kind of the page at addr. ok false: there is none.
+func UserKind(addr uintptr) (k Kind, ok bool) {
+	v := userEntry(addr)
+	return userKind(v), v != 0
+}
+
+// UserPresent tells which of the 32 pages from addr on there are, bit by bit; addr
+// is a multiple of their size.
+func UserPresent(addr uintptr) (there uint32) {
+	if addr&(32*pageSize-1) != 0 || addr >= UserEnd {
+		panic("metal: not a group of user pages")
+	}
+	userTables.RLock()
+	if e := userPTE(addr, false); e != 0 {
+		for i := uintptr(0); i < 32; i++ {
+			if atomicLoad64(e+i*8) != 0 {
+				there |= 1 << i
+			}
+		}
+	}
+	userTables.RUnlock()
+	return there
+}
+
 // UserDirty reports whether the page at addr was written since it was mapped.
 func UserDirty(addr uintptr) bool { return userEntry(addr)&pteD != 0 }
 
@@ -144,9 +293,10 @@ func userEntry(addr uintptr) (v uint64) {
 	return v
 }
 
-// eachUserPage calls f with the address of every entry in [addr, addr+n) that is
-// not empty. It passes over missing tables as a whole.
-func eachUserPage(addr, n uintptr, f func(va, e uintptr)) {
+// eachUserTable calls f with the lowest tables of [addr, addr+n): the address that
+// entry e is for, and the number of entries that are in the range. It passes over
+// missing tables as a whole.
+func eachUserTable(addr, n uintptr, f func(va, e, count uintptr)) {
 	for va, end := addr, addr+n; va < end; {
 		t := uintptr(dmapBase + bootTables)
 		l := uint(4)
@@ -157,16 +307,26 @@ func eachUserPage(addr, n uintptr, f func(va, e uintptr)) {
 			}
 			t = dmapBase + uintptr(v&addrMask)
 		}
-		if l > 1 {
-			va = (va>>(3+9*l) + 1) << (3 + 9*l)
-			continue
+		next := (va>>(3+9*l) + 1) << (3 + 9*l)
+		if l == 1 {
+			next = min(end, (va>>21+1)<<21)
+			f(va, t+(va>>12&511)*8, (next-va)/pageSize)
 		}
-		for stop := min(end, (va>>21+1)<<21); va < stop; va += pageSize {
-			if e := t + (va>>12&511)*8; atomicLoad64(e) != 0 {
+		va = next
+	}
+}
+
+// eachUserPage calls f with the address of every entry in [addr, addr+n) that is
+// not empty.
+func eachUserPage(addr, n uintptr, f func(va, e uintptr)) {
+	eachUserTable(addr, n, func(va, e, count uintptr) {
+		for ; count > 0; count-- {
+			if atomicLoad64(e) != 0 {
 				f(va, e)
 			}
+			va, e = va+pageSize, e+8
 		}
-	}
+	})
 }
 
 // UserCount returns the number of pages in [addr, addr+n).
@@ -181,21 +341,16 @@ func UserCount(addr, n uintptr) (count int) {
 // UserUnmap takes the program's pages in [addr, addr+n) away, and returns how many
 // there were. When it returns, no CPU can reach them, and owned frames are free.
 // It frees the page tables whose whole range it is given. It may run beside all
-// else on other pages.
+// else on other pages, and beside what maps on the same.
 func UserUnmap(addr, n uintptr) (count int) {
 	checkUserRange(addr, n)
 	fl := newFlusher()
 	userTables.RLock()
-	eachUserPage(addr, n, func(va, e uintptr) {
-		v := atomicSwap64(e, 0)
-		if v == 0 {
-			return
+	eachUserTable(addr, n, func(va, e, entries uintptr) {
+		if len(fl.frames) >= maxFrames {
+			fl.drain()
 		}
-		count++
-		fl.page(va, v)
-		if v&pteOwned != 0 {
-			fl.frames = append(fl.frames, Frame(v&addrMask))
-		}
+		count += fl.takePages(va, e, entries)
 	})
 	userTables.RUnlock()
 	if n >= largePage {
@@ -217,8 +372,12 @@ func UserProtect(addr, n uintptr, prot Prot) {
 	userTables.RLock()
 	eachUserPage(addr, n, func(va, e uintptr) {
 		for v := atomicLoad64(e); v != 0; v = atomicLoad64(e) {
-			const keep = addrMask | pteOwned | pteD
-			if !atomicCAS64(e, v, v&keep|flags) {
+			const keep = addrMask | pteOwned | pteStill | pteD
+			to := v&keep | flags
+			if v&pteStill != 0 {
+				to &^= pteW
+			}
+			if !atomicCAS64(e, v, to) {
 				continue
 			}
 			if userProt(v)&^prot != 0 {
@@ -274,6 +433,23 @@ func (fl *flusher) page(va uintptr, v uint64) {
 	fl.n++
 }
 
+// takePages takes out the pages of a table, from entry e on, which is for va, and
+// returns how many there were.
+func (fl *flusher) takePages(va, e, entries uintptr) (count int) {
+	for end := e + entries*8; e != end; e += 8 {
+		if atomicLoad64(e) != 0 {
+			v := atomicSwap64(e, 0)
+			count++
+			fl.page(va, v)
+			if v&pteOwned != 0 {
+				fl.frames = append(fl.frames, Frame(v&addrMask))
+			}
+		}
+		va += pageSize
+	}
+	return count
+}
+
 // takeTables takes out of the table at t, of the given level and for addresses
 // from base on, the tables that lie wholly within [start, end).
 func (fl *flusher) takeTables(t uintptr, level uint, base, start, end uintptr) {
@@ -300,15 +476,21 @@ func (fl *flusher) takeTables(t uintptr, level uint, base, start, end uintptr) {
 	}
 }
 
-// flush frees what was collected once no TLB knows it, and ends the use of fl.
-func (fl *flusher) flush() {
+// maxFrames bounds what a flusher collects.
+const maxFrames = 4096
+
+// drain frees what was collected once no TLB knows it.
+func (fl *flusher) drain() {
 	if fl.n > 0 {
 		inMetal(flushUser, uintptr(unsafe.Pointer(&fl.pages)), fl.n, 0)
 	}
-	for _, f := range fl.frames {
-		FreeFrame(f)
-	}
+	freeFrames(fl.frames)
 	fl.n, fl.frames = 0, fl.frames[:0]
+}
+
+// flush is drain, and ends the use of fl.
+func (fl *flusher) flush() {
+	fl.drain()
 	flushers.Put(fl)
 }
 

@@ -298,6 +298,9 @@ func (s *inet) Connect(a socket.Addr) error {
 		return s.disconnect()
 	}
 	if s.tcp != nil && a.Family != s.family {
+		if s.tcp.EndpointState() == tcp.StateEstablished {
+			return syscall.EISCONN
+		}
 		return s.wrongFamily(a)
 	}
 	f, err := s.destination(a)
@@ -393,6 +396,9 @@ func (s *inet) PeerAddr() (socket.Addr, error) {
 func (s *inet) Queued() (in, out int) {
 	in, _ = s.ep.GetSockOptInt(tcpip.ReceiveQueueSizeOption)
 	if s.tcp != nil {
+		if e, ok := s.ep.(interface{ Unsent() int }); ok { // package tcpfast
+			return in, e.Unsent()
+		}
 		return in, -1 // the stack does not say
 	}
 	out, _ = s.ep.GetSockOptInt(tcpip.SendQueueSizeOption)

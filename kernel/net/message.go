@@ -152,6 +152,9 @@ func (s *inet) recvStream(m *socket.Message, flags int, o tcpip.ReadOptions) (in
 		if s.tcp.EndpointState() == tcp.StateListen || s.tcp.EndpointState() == tcp.StateInitial {
 			return 0, syscall.ENOTCONN
 		}
+		if s.Ready()&(socket.In|socket.RdHup|socket.Err|socket.Hup) == 0 {
+			return 0, syscall.EAGAIN // no bytes are waited for, too
+		}
 		return 0, nil
 	}
 	s.dst = sink{rest: m.Buffers}

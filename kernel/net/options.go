@@ -73,6 +73,7 @@ const (
 	hintBindNoPort
 	hintFastOpen
 	hintNotSentLoWat
+	hintIPv6MTU
 	hints
 )
 
@@ -151,7 +152,7 @@ var options = []option{
 	{level: syscall.SOL_IPV6, name: syscall.IPV6_RECVTCLASS, getFlag: (*tcpip.SocketOptions).GetReceiveTClass, setFlag: (*tcpip.SocketOptions).SetReceiveTClass},
 	{level: syscall.SOL_IPV6, name: syscall.IPV6_RECVERR, getFlag: (*tcpip.SocketOptions).GetIPv6RecvError, setFlag: (*tcpip.SocketOptions).SetIPv6RecvError},
 	{level: syscall.SOL_IPV6, name: syscall.IPV6_MTU_DISCOVER, number: num(tcpip.MTUDiscoverOption), max: 3},
-	{level: syscall.SOL_IPV6, name: ipv6MTU, get: getMTU},
+	{level: syscall.SOL_IPV6, name: ipv6MTU, get: getMTU, hint: hintIPv6MTU},
 	{level: syscall.SOL_IPV6, name: syscall.IPV6_MULTICAST_HOPS, get: getMulticastTTL, set: setMulticastTTL},
 	{level: syscall.SOL_IPV6, name: syscall.IPV6_MULTICAST_LOOP, getFlag: (*tcpip.SocketOptions).GetMulticastLoop, setFlag: (*tcpip.SocketOptions).SetMulticastLoop},
 	{level: syscall.SOL_IPV6, name: syscall.IPV6_MULTICAST_IF, number: num(tcpip.IPv6MulticastInterfaceOption), max: 1<<31 - 1},

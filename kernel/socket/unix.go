@@ -232,6 +232,9 @@ func (s *unixSocket) Connect(a Addr) error {
 	if err != nil {
 		return err
 	}
+	if !s.hears(t) {
+		return syscall.EPERM
+	}
 	if !s.stream() {
 		s.peer.Store(t)
 		s.watchers.notify(Out)

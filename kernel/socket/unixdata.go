@@ -112,6 +112,9 @@ func (s *unixSocket) Send(m *Message, flags int) (int, error) {
 		s.peer.CompareAndSwap(to, nil)
 		return 0, syscall.ECONNREFUSED
 	}
+	if !s.hears(to) {
+		return 0, syscall.EPERM
+	}
 	size := m.Len()
 	if s.typ != syscall.SOCK_STREAM && size > int(s.sendBuffer.Load()) {
 		return 0, syscall.EMSGSIZE
@@ -124,6 +127,13 @@ func (s *unixSocket) Send(m *Message, flags int) (int, error) {
 		msg.name, _ = s.LocalAddr()
 	}
 	return to.in.put(msg, m.Buffers, size)
+}
+
+// hears reports whether to takes messages of s: a connected datagram socket has
+// those of its peer only.
+func (s *unixSocket) hears(to *unixSocket) bool {
+	p := to.peer.Load()
+	return s.stream() || p == nil || p == s
 }
 
 // receiver returns where a message goes.

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"kiln/kernel/fs"
 	"kiln/kernel/socket"
 )
 
@@ -23,12 +24,15 @@ const (
 // ownerEx is struct f_owner_ex: who gets signals about a file.
 type ownerEx struct{ typ, id int32 }
 
-const ownerProcess, ownerGroup = 1, 2
+const ownerThread, ownerProcess, ownerGroup = 0, 1, 2
 
 func fcntlUser(c *Calls, a args) (uintptr, error) {
-	f, err := c.file(a.a1)
+	f, err := c.anyFile(a.a1)
 	if err != nil {
 		return 0, err
+	}
+	if f.PathOnly() && !ofNumber(a.a2) {
+		return 0, syscall.EBADF
 	}
 	switch a.a2 {
 	case syscall.F_DUPFD, syscall.F_DUPFD_CLOEXEC:
@@ -41,13 +45,15 @@ func fcntlUser(c *Calls, a args) (uintptr, error) {
 		} else if id != 0 && !c.self(uintptr(max(id, -id))) {
 			return 0, syscall.ESRCH
 		}
-	case fSetSignal:
-		if a.a3 > 64 {
-			return 0, syscall.EINVAL
+		c.ownedBy(f, false)
+	case syscall.F_SETFL:
+		r, err := fcntl(c, a)
+		if err == nil {
+			c.setAsync(f, int(int32(a.a1)), a.a3&syscall.O_ASYNC != 0)
 		}
-		return 0, nil
-	case fGetSignal:
-		return 0, nil
+		return r, err
+	case fSetSignal, fGetSignal:
+		return c.ownSignal(f, a.a3, a.a2 == fGetSignal)
 	case fSetOwnerEx:
 		o, err := get[ownerEx](c, a.p3)
 		switch {
@@ -59,9 +65,13 @@ func fcntlUser(c *Calls, a args) (uintptr, error) {
 			o.id = -o.id
 		}
 		f.SetOwner(int(o.id))
+		c.ownedBy(f, o.typ == ownerThread)
 		return 0, nil
 	case fGetOwnerEx:
 		o := ownerEx{ownerProcess, int32(f.Owner())}
+		if c.ownedByThread(f) {
+			o.typ = ownerThread
+		}
 		if o.id < 0 {
 			o = ownerEx{ownerGroup, -o.id}
 		}
@@ -75,6 +85,15 @@ func fcntlUser(c *Calls, a args) (uintptr, error) {
 		return 0, syscall.EINVAL
 	}
 	return fcntlLocks(c, a)
+}
+
+// ofNumber reports whether a command concerns the descriptor rather than the file.
+func ofNumber(command uintptr) bool {
+	switch command {
+	case syscall.F_DUPFD, syscall.F_DUPFD_CLOEXEC, syscall.F_GETFD, syscall.F_SETFD, syscall.F_GETFL:
+		return true
+	}
+	return false
 }
 
 // Requests of ioctl.
@@ -106,8 +125,19 @@ func ioctlUser(c *Calls, a args) (uintptr, error) {
 	a.a2 = uintptr(uint32(a.a2))
 	switch {
 	case a.a2 == fioAsync:
-		_, err := get[int32](c, a.p3)
-		return 0, err
+		on, err := get[int32](c, a.p3)
+		if err != nil {
+			return 0, err
+		}
+		if _, ok := f.Ops().(fs.Pollable); !ok {
+			return 0, syscall.ENOTTY
+		}
+		flags := f.Flags() &^ syscall.O_ASYNC
+		if on != 0 {
+			flags |= syscall.O_ASYNC
+		}
+		c.setAsync(f, int(int32(a.a1)), on != 0)
+		return none(c.fds.SetFlags(int(int32(a.a1)), flags))
 	case a.a2 >= siocFirst && a.a2 <= siocLast:
 		if _, ok := f.Ops().(socket.Socket); !ok {
 			return 0, syscall.ENOTTY

@@ -35,8 +35,8 @@ var FileCalls = Group{
 	{syscall.SYS_LSEEK, lseek},
 	{syscall.SYS_FTRUNCATE, ftruncate},
 	{syscall.SYS_TRUNCATE, truncate},
-	{syscall.SYS_FSYNC, onFile},
-	{syscall.SYS_FDATASYNC, onFile},
+	{syscall.SYS_FSYNC, fsync},
+	{syscall.SYS_FDATASYNC, fsync},
 	{sysCopyFileRange, copyFileRange},
 	{syscall.SYS_SENDFILE, sendfile},
 	{syscall.SYS_SPLICE, invalid}, // package os and net fall back to reading and writing

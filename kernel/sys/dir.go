@@ -31,7 +31,7 @@ func (c *Calls) name(dirfd uintptr, p pointer) (at fs.Path, name string, err err
 	if int32(dirfd) == atFDCWD {
 		return c.view.Cwd(), name, nil
 	}
-	f, err := c.file(dirfd)
+	f, err := c.anyFile(dirfd)
 	if err != nil {
 		return at, "", err
 	}
@@ -52,7 +52,7 @@ func (c *Calls) target(dirfd uintptr, p pointer, flags uintptr) (fs.Path, error)
 		if int32(dirfd) == atFDCWD {
 			return c.view.Cwd(), nil
 		}
-		f, err := c.file(dirfd)
+		f, err := c.anyFile(dirfd)
 		if err != nil {
 			return at, err
 		}
@@ -111,7 +111,7 @@ func getdents64(c *Calls, a args) (uintptr, error) {
 }
 
 func fstat(c *Calls, a args) (uintptr, error) {
-	f, err := c.file(a.a1)
+	f, err := c.anyFile(a.a1)
 	if err != nil {
 		return 0, err
 	}
@@ -209,12 +209,33 @@ func (c *Calls) readlink(dirfd uintptr, p, buf pointer, n uintptr) (uintptr, err
 	if err != nil {
 		return 0, err
 	}
-	to, err := c.view.Readlink(at, name)
+	var to string
+	if name != "" {
+		to, err = c.view.Readlink(at, name)
+	} else {
+		to, err = c.readlinkOf(dirfd)
+	}
 	if err != nil {
 		return 0, err
 	}
 	to = to[:min(len(to), int(int32(n)))]
 	return uintptr(len(to)), c.store(buf, []byte(to))
+}
+
+// readlinkOf is readlink of a descriptor, of a link that was opened with O_PATH.
+func (c *Calls) readlinkOf(fd uintptr) (string, error) {
+	if int32(fd) == atFDCWD {
+		return "", syscall.ENOENT
+	}
+	f, err := c.anyFile(fd)
+	if err != nil {
+		return "", err
+	}
+	l, ok := f.Ops().(fs.Symlink)
+	if !ok {
+		return "", syscall.ENOENT
+	}
+	return l.Readlink(), nil
 }
 
 func readlinkat(c *Calls, a args) (uintptr, error) { return c.readlink(a.a1, a.p2, a.p3, a.a4) }
@@ -371,7 +392,7 @@ func chdir(c *Calls, a args) (uintptr, error) {
 }
 
 func fchdir(c *Calls, a args) (uintptr, error) {
-	f, err := c.file(a.a1)
+	f, err := c.anyFile(a.a1)
 	if err != nil {
 		return 0, err
 	}

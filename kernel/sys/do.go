@@ -25,6 +25,8 @@ type Calls struct {
 	// What follows is a thread's.
 	caller   fs.Pollable // ready when the thread has a signal to handle; may be nil
 	watching bool        // the waiter watches the caller all the time
+	noWait   bool        // fail with EAGAIN instead (Make)
+	given    [2]*fs.File // see Given
 	waiter   waiter
 	buffers
 	vec    []iovec
@@ -39,6 +41,7 @@ type Calls struct {
 type shared struct {
 	stored
 	terminalState
+	async   asyncFiles
 	threads sync.Pool // of *Thread, for Do
 	windows sync.Pool // of *[window]byte
 }
@@ -103,20 +106,20 @@ func (c *Calls) Thread(caller fs.Pollable) *Thread {
 // not longer than until the caller is ready. ErrNoCall: there is no such call.
 // ErrRestart: a signal has interrupted it. For all other errors, ErrnoOf has the
 // number. Nothing of a is kept.
-func (t *Thread) Do(nr uintptr, a [6]uintptr) (uintptr, error) {
-	if nr >= uintptr(len(handlers)) || handlers[nr] == nil {
+func (t *Thread) Do(nr uint64, a *[6]uint64) (uint64, error) {
+	if nr >= uint64(len(handlers)) || handlers[nr] == nil {
 		return 0, ErrNoCall
 	}
 	r, err := handlers[nr](&t.c, args{
-		a[0], a[1], a[2], a[3], a[4], a[5],
+		uintptr(a[0]), uintptr(a[1]), uintptr(a[2]), uintptr(a[3]), uintptr(a[4]), uintptr(a[5]),
 		pointer(a[0]), pointer(a[1]), pointer(a[2]), pointer(a[3]), pointer(a[4]), pointer(a[5]),
 	})
 	t.c.release(mark{})
-	return r, err
+	return uint64(r), err
 }
 
 // Do is Thread.Do for who has no Thread. Any number of goroutines may call it.
-func (c *Calls) Do(nr uintptr, a [6]uintptr, caller fs.Pollable) (uintptr, error) {
+func (c *Calls) Do(nr uint64, a *[6]uint64, caller fs.Pollable) (uint64, error) {
 	t, ok := c.shared.threads.Get().(*Thread)
 	if !ok {
 		t = c.Thread(nil)
@@ -129,7 +132,7 @@ func (c *Calls) Do(nr uintptr, a [6]uintptr, caller fs.Pollable) (uintptr, error
 }
 
 // ownFile is file for the calls that Go programs share with metal.
-func (c *Calls) ownFile(fd uintptr) (*fs.File, error) { return c.file(fd) }
+func (c *Calls) ownFile(fd uintptr) (*fs.File, error) { return c.anyFile(fd) }
 
 // isStream reports whether a socket carries a stream of bytes.
 func isStream(s socket.Socket) bool {

@@ -83,6 +83,9 @@ func fcntlFlags(c *Calls, a args) (uintptr, error) {
 	case syscall.F_GETFL:
 		return uintptr(f.Flags()), nil
 	case syscall.F_SETFL:
+		if f.PathOnly() {
+			return 0, syscall.EBADF
+		}
 		return none(c.fds.SetFlags(int(a.a1), int(a.a3)))
 	}
 	return 0, syscall.EINVAL

@@ -179,6 +179,20 @@ func onFile(c *Calls, a args) (uintptr, error) {
 	return 0, err
 }
 
+// fsync is onFile for a file that could be stored.
+func fsync(c *Calls, a args) (uintptr, error) {
+	f, err := c.file(a.a1)
+	if err == nil && !storable(f) {
+		err = syscall.EINVAL
+	}
+	return 0, err
+}
+
+// storable reports whether f is a file or a directory.
+func storable(f *fs.File) bool {
+	return f.Inode() != nil && (f.Inode().IsDir() || f.Inode().Stat().Mode&syscall.S_IFMT == syscall.S_IFREG)
+}
+
 // copyChunk is the buffer of calls that copy between files.
 const copyChunk = 64 << 10
 

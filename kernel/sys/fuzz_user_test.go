@@ -48,6 +48,8 @@ func (a arena) TryCopyOut(addr uint64, src []byte) int {
 	return len(src)
 }
 
+func (a arena) TryZero(addr uint64, n int) int { return a.TryCopyOut(addr, make([]byte, n)) }
+
 var (
 	fuzzSeed = flag.Int64("seed", 1, "where the random calls start")
 	fuzzTime = flag.Duration("calls", time.Second, "how long random calls are made")
@@ -171,12 +173,12 @@ func TestRandomCalls(t *testing.T) {
 			}
 			a := [6]uintptr{r.argument(), r.argument(), r.argument(), r.argument(), r.argument(), r.argument()}
 			start := time.Now()
-			v, err := th.Do(nr, a)
+			v, err := th.Do(uint64(nr), words(a))
 			if took := time.Since(start); took > 3*time.Second {
 				t.Fatalf("call %d %#x took %v", nr, a, took)
 			}
 			if err == nil && v >= 3 && v < 1000 && c.fds.File(int(v)) != nil && len(r.fds) < 100 {
-				r.fds = append(r.fds, v)
+				r.fds = append(r.fds, uintptr(v))
 			}
 			calls++
 		}

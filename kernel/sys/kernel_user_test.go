@@ -45,6 +45,16 @@ func (m hostMemory) TryCopyOut(addr uint64, src []byte) int {
 	return (&Calls{mem: m}).outSome(pointer(addr), src[:n])
 }
 
+func (m hostMemory) TryZero(addr uint64, n int) int { return m.TryCopyOut(addr, make([]byte, n)) }
+
+func words(a [6]uintptr) (w *[6]uint64) {
+	w = new([6]uint64)
+	for i, v := range a {
+		w[i] = uint64(v)
+	}
+	return w
+}
+
 func newCalls(m *machine) (*Calls, *fs.FDTable) {
 	var c *Calls
 	n := fs.NewNumbers(func() int { return c.FileLimit() })
@@ -58,11 +68,11 @@ func newCalls(m *machine) (*Calls, *fs.FDTable) {
 
 func (s ourSystem) call(trap uintptr, args ...any) (uintptr, syscall.Errno) {
 	a, p := encodeAll(s.root, args)
-	r, err := s.c.Do(trap, a, nil)
+	r, err := s.c.Do(uint64(trap), words(a), nil)
 	runtime.KeepAlive(p)
 	switch err {
 	case nil:
-		return r, 0
+		return uintptr(r), 0
 	case ErrNoCall:
 		return ^uintptr(0), syscall.ENOSYS
 	}

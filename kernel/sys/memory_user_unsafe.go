@@ -39,6 +39,8 @@ type DirectMemory interface {
 	// TryCopyOut copies src to addr as far as that can be done at once, and
 	// returns how far. It takes no locks.
 	TryCopyOut(addr uint64, src []byte) int
+	// TryZero is TryCopyOut of n zeroes.
+	TryZero(addr uint64, n int) int
 }
 
 // pointer is an address of the program.
@@ -65,7 +67,7 @@ const (
 
 // inRange reports whether n bytes at p can be the program's at all.
 func inRange(p pointer, n uintptr) bool {
-	return n == 0 || uintptr(p) >= lowest && n <= userTop && uintptr(p) <= userTop-n
+	return n == 0 || n <= userTop && uintptr(p) <= userTop-n
 }
 
 // buffers are what a thread's calls keep bytes in.

@@ -18,8 +18,8 @@ var More = Group{
 	{sysPwritev2, pwritev2},
 	{syscall.SYS_FALLOCATE, fallocate},
 	{syscall.SYS_SYNC_FILE_RANGE, syncFileRange},
-	{syscall.SYS_FADVISE64, onFile},
-	{syscall.SYS_READAHEAD, onFile},
+	{syscall.SYS_FADVISE64, fadvise},
+	{syscall.SYS_READAHEAD, readahead},
 	{sysSyncfs, onFile},
 	{syscall.SYS_SYNC, nothing},
 
@@ -240,6 +240,34 @@ func syncFileRange(c *Calls, a args) (uintptr, error) {
 	return 0, nil
 }
 
+// fadvise and readahead have as little to do.
+func fadvise(c *Calls, a args) (uintptr, error) {
+	const noreuse = 5
+	f, err := c.file(a.a1)
+	switch {
+	case err != nil:
+		return 0, err
+	case f.Inode() == nil || f.Inode().Stat().Mode&syscall.S_IFMT == syscall.S_IFIFO:
+		return 0, syscall.ESPIPE
+	case int64(a.a3) < 0 || uint32(a.a4) > noreuse:
+		return 0, syscall.EINVAL
+	}
+	return 0, nil
+}
+
+func readahead(c *Calls, a args) (uintptr, error) {
+	f, err := c.file(a.a1)
+	switch {
+	case err != nil:
+		return 0, err
+	case f.Flags()&syscall.O_ACCMODE == syscall.O_WRONLY:
+		return 0, syscall.EBADF
+	case !storable(f) || f.Inode().IsDir():
+		return 0, syscall.EINVAL
+	}
+	return 0, nil
+}
+
 func getpgrp(c *Calls, a args) (uintptr, error) { return uintptr(c.pid()), nil }
 
 // Newer calls.
@@ -283,7 +311,7 @@ func openat2(c *Calls, a args) (uintptr, error) {
 	}
 	at := c.view.Cwd()
 	if int32(a.a1) != atFDCWD && (name == "" || name[0] != '/' || restrict&beneathAndInRoot != 0) {
-		f, err := c.file(a.a1)
+		f, err := c.anyFile(a.a1)
 		if err != nil {
 			return 0, err
 		}
@@ -392,7 +420,7 @@ func statfs(c *Calls, a args) (uintptr, error) {
 }
 
 func fstatfs(c *Calls, a args) (uintptr, error) {
-	f, err := c.file(a.a1)
+	f, err := c.anyFile(a.a1)
 	if err != nil {
 		return 0, err
 	}

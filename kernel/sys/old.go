@@ -99,7 +99,11 @@ func chroot(c *Calls, a args) (uintptr, error) {
 // unshare can do without anything new.
 func unshare(c *Calls, a args) (uintptr, error) {
 	const fsState, files, sysvsem = 0x200, 0x400, 0x40000
-	if a.a1&^(fsState|files|sysvsem) != 0 {
+	const known = fsState | files | sysvsem | 0x10900 | 0x7e020080 // threads, and namespaces
+	switch {
+	case a.a1&^known != 0:
+		return 0, syscall.EINVAL
+	case a.a1&^(fsState|files|sysvsem) != 0:
 		return 0, syscall.EPERM
 	}
 	return 0, nil
@@ -112,10 +116,21 @@ func setdomainname(c *Calls, a args) (uintptr, error) {
 	return 0, syscall.EPERM
 }
 
+// clockSettime changes nothing either.
+func clockSettime(c *Calls, a args) (uintptr, error) {
+	if a.a1 != clockRealtime {
+		return 0, syscall.EINVAL
+	}
+	return 0, syscall.EPERM
+}
+
 // adjtimex tells, and changes nothing.
 func adjtimex(c *Calls, a args) (uintptr, error) { return c.timex(a.p1) }
 
 func clockAdjtime(c *Calls, a args) (uintptr, error) {
+	if _, err := c.clock(a.a1); err != nil {
+		return 0, err
+	}
 	if a.a1 != clockRealtime {
 		return 0, syscall.EOPNOTSUPP
 	}
@@ -186,9 +201,14 @@ func (c *Calls) caps() uint64 {
 // it one by one.
 const defaultFiles = 1 << 16
 
+// threadClock is the clock for a thread's CPU time: the process's, because metal's
+// threads run now this thread of the program and now that one.
+const threadClock = clockProcessCPU
+
 // stored is what is only remembered.
 type stored struct {
 	droppedCaps atomic.Uint64
+	room        atomic.Uint64 // RLIMIT_FSIZE and 1, 0 for none
 }
 
 // sameClock returns the clock for the CPU time of a process or thread by its

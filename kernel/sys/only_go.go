@@ -2,10 +2,19 @@
 
 package sys
 
+import (
+	"syscall"
+
+	"kiln/kernel/fs"
+)
+
 // What is simpler for Go programs than for those in ring 3 (old.go).
 
 // defaultFiles is RLIMIT_NOFILE at first.
 const defaultFiles = 1 << 20
+
+// threadClock is metal's clock of a thread's CPU time.
+const threadClock = clockThreadCPU
 
 // caps are the capabilities that the process has.
 func (c *Calls) caps() uint64 {
@@ -17,3 +26,6 @@ func (c *Calls) caps() uint64 {
 
 // sameClock returns a clock that goes like another one.
 func (c *Calls) sameClock(uintptr) (uintptr, bool) { return 0, false }
+
+// noSuchFile is file for a number that is no open descriptor.
+func (*Calls) noSuchFile(uintptr) (*fs.File, error) { return nil, syscall.EBADF }

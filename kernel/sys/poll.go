@@ -135,7 +135,7 @@ func ppoll(c *Calls, a args) (uintptr, error) {
 }
 
 func (c *Calls) poll(a args, timeout time.Duration) (uintptr, error) {
-	if a.a2 > 1<<20 {
+	if a.a2 > uintptr(c.FileLimit()) {
 		return 0, syscall.EINVAL
 	}
 	set, err := getList[pollfd](c, a.p1, int(a.a2))

@@ -33,6 +33,7 @@ func (process) Memory() procfs.MemoryUse { return procfs.MemoryUse{Size: 1 << 20
 func (p process) Threads() []procfs.Thread {
 	return []procfs.Thread{{ID: p.id, Name: "app", State: 'R'}, {ID: p.id + 1, Name: "worker", State: 'S', Blocked: 2, CPUTime: time.Second}}
 }
+func (process) Rename(int, string) bool { return true }
 func (process) Signals() procfs.Signals { return procfs.Signals{Caught: 1 << 14} }
 
 // processMaps is what maps shows of process.

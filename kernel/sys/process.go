@@ -225,17 +225,31 @@ func setresuid(c *Calls, a args) (uintptr, error) { return c.setUIDs([3]uintptr{
 func setresgid(c *Calls, a args) (uintptr, error) { return c.setGIDs([3]uintptr{a.a1, a.a2, a.a3}) }
 
 func setreuid(c *Calls, a args) (uintptr, error) {
-	return c.setUIDs(regained(a, c.view.Cred().UID))
+	cred := c.view.Cred()
+	if cred.EUID != 0 && !mayBeReal(uint32(a.a1), cred.UID, cred.EUID) {
+		return 0, syscall.EPERM
+	}
+	return c.setUIDs(regained(a, cred.UID))
 }
 
 func setregid(c *Calls, a args) (uintptr, error) {
-	return c.setGIDs(regained(a, c.view.Cred().GID))
+	cred := c.view.Cred()
+	if cred.EUID != 0 && !mayBeReal(uint32(a.a1), cred.GID, cred.EGID) {
+		return 0, syscall.EPERM
+	}
+	return c.setGIDs(regained(a, cred.GID))
+}
+
+// mayBeReal reports whether the real ID may become id without privilege: not by
+// the saved one.
+func mayBeReal(id, real, effective uint32) bool {
+	return id == ^uint32(0) || id == real || id == effective
 }
 
 func setfsuid(c *Calls, a args) (uintptr, error) {
 	cred := *c.view.Cred()
 	old, id := cred.FSUID, uint32(a.a1)
-	if cred.EUID == 0 || id == cred.UID || id == cred.EUID || id == cred.SUID {
+	if id != ^uint32(0) && (cred.EUID == 0 || id == cred.UID || id == cred.EUID || id == cred.SUID) {
 		cred.FSUID = id
 		c.view.SetCred(&cred)
 	}
@@ -245,7 +259,7 @@ func setfsuid(c *Calls, a args) (uintptr, error) {
 func setfsgid(c *Calls, a args) (uintptr, error) {
 	cred := *c.view.Cred()
 	old, id := cred.FSGID, uint32(a.a1)
-	if cred.EUID == 0 || id == cred.GID || id == cred.EGID || id == cred.SGID {
+	if id != ^uint32(0) && (cred.EUID == 0 || id == cred.GID || id == cred.EGID || id == cred.SGID) {
 		cred.FSGID = id
 		c.view.SetCred(&cred)
 	}

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"kiln/kernel/fs"
+	"kiln/kernel/fs/procfs"
 	"kiln/kernel/socket"
 )
 
@@ -59,6 +60,16 @@ func (n NetFiles) Text(name string) string {
 		return n.counts("", syscall.AF_INET6, "6")
 	}
 	return ""
+}
+
+// Interfaces implements procfs.Net.
+func (n NetFiles) Interfaces() []procfs.Interface {
+	links, _ := n.c.links()
+	list := make([]procfs.Interface, len(links))
+	for i, l := range links {
+		list[i] = procfs.Interface{Name: l.name, Index: l.index, MTU: l.mtu, Type: uint32(l.typ), Flags: l.flags, Queue: l.queue, Address: l.hw}
+	}
+	return list
 }
 
 func hexOf(v uint64, width int) string {

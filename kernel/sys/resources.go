@@ -112,7 +112,7 @@ func getrusage(c *Calls, a args) (uintptr, error) {
 		total, free := c.m.Memory()
 		clock := uintptr(clockProcessCPU)
 		if int32(a.a1) == syscall.RUSAGE_THREAD {
-			clock = clockThreadCPU
+			clock = threadClock
 		}
 		t, _ := c.metalClock(clock)
 		u.Utime = syscall.NsecToTimeval(t.Nano())

@@ -184,7 +184,11 @@ func connect(c *Calls, a args) (uintptr, error) {
 	if err != nil {
 		return 0, err
 	}
-	return none(pendingError(s))
+	if err := pendingError(s); err != nil {
+		return 0, err
+	}
+	s.Connect(addr) // the first one after it hears of the success, as this one has
+	return 0, nil
 }
 
 // pendingError takes SO_ERROR.

@@ -121,12 +121,20 @@ func ErrnoOf(err error) syscall.Errno {
 	return syscall.EIO
 }
 
-// file returns the open file of a descriptor.
+// file returns the open file of a descriptor, unless it is of O_PATH.
 func (c *Calls) file(fd uintptr) (*fs.File, error) {
+	if f := c.fds.File(int(int32(fd))); f != nil && !f.PathOnly() {
+		return f, nil
+	}
+	return c.noSuchFile(fd)
+}
+
+// anyFile is file for calls that make no use of what is in it.
+func (c *Calls) anyFile(fd uintptr) (*fs.File, error) {
 	if f := c.fds.File(int(int32(fd))); f != nil {
 		return f, nil
 	}
-	return nil, syscall.EBADF
+	return c.noSuchFile(fd)
 }
 
 // waitLimit is a socket's SO_RCVTIMEO or SO_SNDTIMEO, negative for none.

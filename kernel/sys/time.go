@@ -64,8 +64,10 @@ func (c *Calls) clock(id uintptr) (syscall.Timespec, error) {
 		return syscall.NsecToTimespec(time.Now().UnixNano()), nil
 	case clockMonotonic, clockMonotonicRaw, clockMonotonicCoarse, clockBoottime:
 		return c.metalClock(clockMonotonic)
-	case clockProcessCPU, clockThreadCPU:
-		return c.metalClock(id)
+	case clockProcessCPU:
+		return c.metalClock(clockProcessCPU)
+	case clockThreadCPU:
+		return c.metalClock(threadClock)
 	}
 	if id, ok := c.sameClock(id); ok {
 		return c.clock(id)

@@ -73,9 +73,15 @@ type pageSink struct {
 
 // Put implements fs.Sink.
 func (s *pageSink) Put(p []byte) int {
-	n := s.to.TryCopyOut(s.at, p)
+	return s.took(s.to.TryCopyOut(s.at, p), len(p))
+}
+
+// Zero implements fs.Sink.
+func (s *pageSink) Zero(n int) int { return s.took(s.to.TryZero(s.at, n), n) }
+
+func (s *pageSink) took(n, of int) int {
 	s.at += uint64(n)
-	s.short = n < len(p)
+	s.short = n < of
 	return n
 }
 
@@ -90,6 +96,12 @@ func (c *Calls) writePage(f *fs.File, p pointer, n int, off int64) (done int, er
 }
 
 func (c *Calls) writeFrom(f *fs.File, p pointer, n uintptr, off int64) (int, error) {
+	if c.shared.room.Load() != 0 {
+		var err error
+		if n, err = c.fit(f, n, off); err != nil {
+			return 0, err
+		}
+	}
 	if n > 0 && n <= pageSize && inRange(p, n) {
 		done, err := c.writePage(f, p, int(n), off)
 		if err == nil && done == int(n) || done > 0 && !isStreamFile(f) {
@@ -121,6 +133,10 @@ func (c *Calls) readToVec(f *fs.File, p pointer, n uintptr, off int64, wait bool
 
 func (c *Calls) writeFromVec(f *fs.File, p pointer, n uintptr, off int64, wait bool) (int, error) {
 	v, total, err := c.vectors(p, n)
+	if err == nil && c.shared.room.Load() != 0 {
+		n, err = c.fit(f, uintptr(total), off)
+		total = int(n)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -137,9 +153,17 @@ type sink struct {
 
 // Put implements fs.Sink.
 func (s *sink) Put(p []byte) int {
-	n := each(s.v, s.done, len(p), func(at pointer, from, to int) int { return s.c.direct.TryCopyOut(uint64(at), p[from:to]) })
+	return s.took(each(s.v, s.done, len(p), func(at pointer, from, to int) int { return s.c.direct.TryCopyOut(uint64(at), p[from:to]) }), len(p))
+}
+
+// Zero implements fs.Sink.
+func (s *sink) Zero(n int) int {
+	return s.took(each(s.v, s.done, n, func(at pointer, from, to int) int { return s.c.direct.TryZero(uint64(at), to-from) }), n)
+}
+
+func (s *sink) took(n, of int) int {
 	s.done += n
-	s.short = n < len(p)
+	s.short = n < of
 	return n
 }
 
@@ -201,7 +225,7 @@ func (c *Calls) readThrough(f *fs.File, s *sink, at int64, seeks bool) error {
 
 func (c *Calls) readVec(f *fs.File, v []iovec, total int, off int64, wait bool) (done int, err error) {
 	if c.direct != nil {
-		if _, ok := f.Ops().(fs.DirectReader); ok {
+		if f.Direct() {
 			return c.readDirect(f, v, total, off)
 		}
 	}
@@ -280,8 +304,7 @@ func writeOnce(f *fs.File, b []byte, off int64, done int) (int, error) {
 // isStreamFile reports whether a short write means that there is no more room
 // for now.
 func isStreamFile(f *fs.File) bool {
-	_, ok := f.Ops().(fs.Writer)
-	return ok
+	return f.Stream()
 }
 
 // windowOf is how much of a transfer of total bytes is written at once. A

@@ -38,9 +38,9 @@ func (t *thread) Signal(sig int) { t.signals = append(t.signals, sig) }
 // do makes a call of a thread.
 func do1(t *Thread, trap uintptr, args ...any) (uintptr, error) {
 	a, p := encodeAll("", args)
-	r, err := t.Do(trap, a)
+	r, err := t.Do(uint64(trap), words(a))
 	_ = p
-	return r, err
+	return uintptr(r), err
 }
 
 // Every call that waits ends when its thread has a signal to handle: while it
@@ -306,7 +306,8 @@ func TestNoGarbage(t *testing.T) {
 	} {
 		n := testing.AllocsPerRun(100, func() {
 			for _, a := range call.calls {
-				if _, err := th.Do(a[0], [6]uintptr{a[1], a[2], a[3]}); err != nil {
+				w := [6]uint64{uint64(a[1]), uint64(a[2]), uint64(a[3])}
+				if _, err := th.Do(uint64(a[0]), &w); err != nil {
 					t.Fatal(call.name, err)
 				}
 			}

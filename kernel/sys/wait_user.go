@@ -140,6 +140,9 @@ type want struct {
 
 func (p *patience) start(c *Calls, wants []want) error {
 	p.limit = -1
+	if c.noWait {
+		return syscall.EAGAIN
+	}
 	watched := false
 	for _, x := range wants {
 		file, ok := x.f.Ops().(fs.Pollable)
@@ -196,6 +199,8 @@ func (c *Calls) wait(p fs.Pollable, events uint32, limit time.Duration) (late bo
 			return false, syscall.EINTR
 		case c.interrupted():
 			return false, ErrRestart
+		case c.noWait:
+			return false, syscall.EAGAIN
 		case passed(end):
 			return true, nil
 		}

@@ -23,7 +23,7 @@ var every = flag.Bool("every", os.Getenv("KILN_CONFORMANCE") == "every", "build 
 const (
 	exclusionsFile = "exclusions.txt"
 	hostLimit      = time.Minute
-	guestLimit     = 3 * time.Minute // emulated, and the machine may have other work
+	guestLimit     = time.Minute // emulated, and the machine may have other work
 )
 
 // result is how a run ended. status is 128+n for signal n.

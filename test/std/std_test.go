@@ -1,12 +1,15 @@
-// Package std runs the standard library's own tests in the unikernel.
+// Package std runs the standard library's own tests in the unikernel: linked with
+// the kernel, as Kiln builds Go programs, and as the ELF files that go test -c
+// makes, which are system call tests of the Linux personality.
 //
 //	go test ./test/std                       a selection, a few minutes
 //	go test ./test/std -full -timeout 0      all packages; so does KILN_STD=full
 //	go test ./test/std -check-exclusions     whether each exclusion is needed still
 //	go test ./test/std -run Standard/net     package net and those below it, be they selected or not
+//	go test ./test/std -run ELF/net          those as ELF files
 //
-// The tests run in -short mode. exclusions.txt names those that are left out,
-// each with the reason; any other failure is one here.
+// The tests run in -short mode. exclusions.txt and its kin name those that are
+// left out, each with the reason; any other failure is one here.
 package std
 
 import (
@@ -52,8 +55,8 @@ func TestStandardLibrary(t *testing.T) {
 		t.Skip("-check-exclusions is given")
 	}
 	kiln := buildKiln(t)
-	left := readExclusions(t)
-	for _, pkg := range packages(t) {
+	left := readExclusions(t, linkedFiles)
+	for _, pkg := range packages(t, selection) {
 		t.Run(pkg, func(t *testing.T) {
 			args := []string{"-short"}
 			if skip := skipPattern(left, pkg); skip != "" {
@@ -68,7 +71,7 @@ func TestStandardLibrary(t *testing.T) {
 
 // TestExclusions runs each excluded test on its own.
 func TestExclusions(t *testing.T) {
-	left := readExclusions(t)
+	left := readExclusions(t, linkedFiles)
 	if !*check {
 		t.Skip("-check-exclusions is not given")
 	}
@@ -76,21 +79,26 @@ func TestExclusions(t *testing.T) {
 	for _, e := range left {
 		t.Run(e.pkg+"."+e.test, func(t *testing.T) {
 			out, err := kiln.test(e.pkg, "-short", "-timeout=60s", "-run="+anchored(e.test))
-			switch {
-			case strings.Contains(out, "[no tests to run]"):
-				t.Errorf("there is no such test: take it off %s", exclusionsFile)
-			case err == nil:
-				t.Errorf("it passes, or skips itself: take it off %s", exclusionsFile)
-			case !errors.As(err, new(*exec.ExitError)):
-				t.Error(err)
-			}
+			needed(t, out, err)
 		})
+	}
+}
+
+// needed fails unless an excluded test failed.
+func needed(t *testing.T, out string, err error) {
+	switch {
+	case strings.Contains(out, "no tests to run"):
+		t.Error("there is no such test: take it off the list")
+	case err == nil:
+		t.Error("it passes, or skips itself: take it off the list")
+	case !errors.As(err, new(*exec.ExitError)):
+		t.Error(err)
 	}
 }
 
 // Without booting anything: the excluded tests are in the packages' sources.
 func TestExclusionsExist(t *testing.T) {
-	for _, e := range readExclusions(t) {
+	for _, e := range readExclusions(t, allFiles) {
 		out, err := exec.Command("go", "list", "-f", "{{.Dir}}", e.pkg).Output()
 		if err != nil {
 			t.Errorf("line %d: there is no package %s", e.line, e.pkg)
@@ -113,7 +121,7 @@ func declares(dir, text string) bool {
 }
 
 // packages returns what is to be tested: packages that have tests.
-func packages(t *testing.T) []string {
+func packages(t *testing.T, selection []string) []string {
 	t.Helper()
 	patterns := selection
 	if *full || oneIsChosen() {
@@ -157,7 +165,12 @@ func (c command) test(pkg string, args ...string) (string, error) {
 	return string(out), err
 }
 
-const exclusionsFile = "exclusions.txt"
+// The lists of exclusions that hold for each form of the tests.
+var (
+	linkedFiles = []string{"exclusions.txt", "exclusions-linked.txt"}
+	elfFiles    = []string{"exclusions.txt", "exclusions-elf.txt"}
+	allFiles    = []string{"exclusions.txt", "exclusions-linked.txt", "exclusions-elf.txt"}
+)
 
 // exclusion is a test that is left out. test may name a subtest: Test/sub.
 type exclusion struct {
@@ -165,19 +178,22 @@ type exclusion struct {
 	line              int
 }
 
-// readExclusions reads exclusions.txt: lines of package, test and reason, in
-// classes; empty lines and those that start with # are comments.
-func readExclusions(t *testing.T) []exclusion {
+// readExclusions reads lists: lines of package, test and reason, in classes;
+// empty lines and those that start with # are comments.
+func readExclusions(t *testing.T, files []string) (all []exclusion) {
 	t.Helper()
-	data, err := os.ReadFile(exclusionsFile)
-	if err != nil {
-		t.Fatal(err)
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := parseExclusions(string(data))
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		all = append(all, list...)
 	}
-	list, err := parseExclusions(string(data))
-	if err != nil {
-		t.Fatalf("%s: %v", exclusionsFile, err)
-	}
-	return list
+	return all
 }
 
 func parseExclusions(text string) ([]exclusion, error) {

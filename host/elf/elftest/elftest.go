@@ -18,6 +18,10 @@ type File struct {
 	RunPath string
 	Flags1  elf.DynFlag1
 	Extra   string // bytes at the end that mean nothing
+
+	VersionNeeds [][2]string // soname and version
+	Weak         bool        // the first of VersionNeeds is
+	Versions     []string
 }
 
 // Bytes returns the file. It is loaded at address 0, whole.
@@ -46,8 +50,17 @@ func (f File) Bytes() []byte {
 	if f.Flags1 != 0 {
 		tag(elf.DT_FLAGS_1, uint64(f.Flags1))
 	}
+	need, def := f.versions(add)
 	dynAt := uint64(head + progs*prog)
-	strAt := dynAt + uint64(len(dyn)) + 3*16
+	needAt := dynAt + uint64(len(dyn)) + 5*16
+	defAt := needAt + uint64(len(need))
+	strAt := defAt + uint64(len(def))
+	for t, at := range map[elf.DynTag]uint64{elf.DT_VERNEED: needAt, elf.DT_VERDEF: defAt} {
+		if t == elf.DT_VERNEED && need == nil || t == elf.DT_VERDEF && def == nil {
+			t = elf.DT_DEBUG // keeps the place
+		}
+		tag(t, at)
+	}
 	tag(elf.DT_STRTAB, strAt)
 	tag(elf.DT_STRSZ, uint64(len(strings)))
 	tag(elf.DT_NULL, 0)
@@ -67,7 +80,42 @@ func (f File) Bytes() []byte {
 		{Type: uint32(elf.PT_DYNAMIC), Off: dynAt, Vaddr: dynAt, Filesz: uint64(len(dyn)), Memsz: uint64(len(dyn))},
 		third,
 	})
-	b = append(append(b, dyn...), strings...)
+	b = append(append(append(append(b, dyn...), need...), def...), strings...)
 	b = append(append(b, f.Interp...), 0)
 	return append(b, f.Extra...)
+}
+
+// versions makes the tables of symbol versions.
+func (f File) versions(add func(string) uint64) (need, def []byte) {
+	le := binary.LittleEndian
+	for i, v := range f.VersionNeeds {
+		next, flags := uint32(32), uint16(0)
+		if i == len(f.VersionNeeds)-1 {
+			next = 0
+		}
+		if i == 0 && f.Weak {
+			flags = 2
+		}
+		need, _ = binary.Append(need, le, struct {
+			Version, Count  uint16
+			File, Aux, Next uint32
+		}{1, 1, uint32(add(v[0])), 16, next})
+		need, _ = binary.Append(need, le, struct {
+			Hash         uint32
+			Flags, Other uint16
+			Name, Next   uint32
+		}{0, flags, 2, uint32(add(v[1])), 0})
+	}
+	for i, v := range f.Versions {
+		next := uint32(28)
+		if i == len(f.Versions)-1 {
+			next = 0
+		}
+		def, _ = binary.Append(def, le, struct {
+			Version, Flags, Index, Count uint16
+			Hash, Aux, Next              uint32
+		}{1, 0, 1, 1, 0, 20, next})
+		def, _ = binary.Append(def, le, struct{ Name, Next uint32 }{uint32(add(v)), 0})
+	}
+	return need, def
 }

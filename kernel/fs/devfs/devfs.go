@@ -25,6 +25,8 @@ func New(console any, random func(p []byte)) *fs.FileSystem {
 	if console != nil {
 		dev("tty", 0o666, 5, 0, console)
 		dev("console", 0o600, 5, 1, console)
+	} else {
+		dev("tty", 0o666, 5, 0, noTerminal{})
 	}
 	root.AddLink("fd", "/proc/self/fd")
 	root.AddLink("stdin", "/proc/self/fd/0")
@@ -34,6 +36,11 @@ func New(console any, random func(p []byte)) *fs.FileSystem {
 	return f
 }
 
+// noTerminal is /dev/tty of a program that has none.
+type noTerminal struct{}
+
+func (noTerminal) Open(int) (any, error) { return nil, syscall.ENXIO }
+
 // Devices whose content does not depend on the position are read and written
 // at any.
 
@@ -41,6 +48,7 @@ type null struct{}
 
 func (null) ReadAt(int64, []byte) (int, error)      { return 0, nil }
 func (null) WriteAt(_ int64, p []byte) (int, error) { return len(p), nil }
+func (null) Unseeking()                             {}
 
 type zero struct{ null }
 
@@ -50,19 +58,7 @@ func (zero) ReadAt(_ int64, p []byte) (int, error) {
 }
 
 // ReadTo implements fs.DirectReader.
-func (zero) ReadTo(_ int64, n int, to fs.Sink) (done int) {
-	for done < n {
-		p := zeroes[:min(n-done, len(zeroes))]
-		k := to.Put(p)
-		done += k
-		if k < len(p) {
-			break
-		}
-	}
-	return done
-}
-
-var zeroes [4096]byte
+func (zero) ReadTo(_ int64, n int, to fs.Sink) int { return to.Zero(n) }
 
 type full struct{ zero }
 

@@ -187,11 +187,12 @@ func (e *Epoll) drop(k key) *item {
 	return it
 }
 
-// put enters an item into the list and wakes those who wait for e.
+// put enters an item into the list and wakes those who wait for e: even if it is
+// there already, because it may have had nothing to report when they looked.
 func (e *Epoll) put(it *item) {
 	e.mu.Lock()
-	wake := !it.listed && !it.gone
-	if wake {
+	wake := !it.gone
+	if wake && !it.listed {
 		it.listed = true
 		e.list = append(e.list, it)
 	}

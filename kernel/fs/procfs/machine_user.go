@@ -5,6 +5,7 @@ package procfs
 import (
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // What /proc and /sys have of the machine for programs in ring 3, beyond what
@@ -124,7 +125,8 @@ func (in *Info) addHardware(root tree) {
 		return "Node 0 MemTotal: " + kb(total) + "Node 0 MemFree: " + kb(free) + "Node 0 MemUsed: " + kb(total-free)
 	})
 	root.at("kernel/mm").sub("hugepages")
-	root.at("class").sub("net")
+	class := root.at("class")
+	class.dir.Add("net", class.fs.NewInode(syscall.S_IFDIR|0o555, classNet{in, class.fs}))
 	root.at("block")
 	root.at("fs").sub("cgroup")
 }

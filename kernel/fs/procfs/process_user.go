@@ -36,6 +36,8 @@ type Process interface {
 	Mappings(resident bool) []Mapping
 	Memory() MemoryUse
 	Threads() []Thread
+	// Rename gives a thread a name, of at most 15 bytes. false: there is none.
+	Rename(id int, name string) bool
 	Signals() Signals
 }
 
@@ -76,6 +78,7 @@ type Signals struct{ Pending, Ignored, Caught uint64 }
 type Net interface {
 	Names() []string
 	Text(name string) string
+	Interfaces() []Interface
 }
 
 func hex(n uint64, width int) string {
@@ -329,7 +332,8 @@ func (in *Info) addProcess(t tree) {
 		return s[1:] + "\n"
 	})
 	text("auxv", func() string { return string(in.Process.Auxv()) })
-	text("comm", func() string { return in.first().Name + "\n" })
+	t.dir.Remove("comm")
+	t.dir.Add("comm", t.fs.NewInode(syscall.S_IFREG|0o644, comm{in, in.PID}))
 	t.dir.Remove("exe")
 	t.dir.Add("exe", t.fs.NewInode(syscall.S_IFLNK|0o777, exeLink{in}))
 	t.dir.Remove("task")
@@ -428,7 +432,7 @@ func (d task) Lookup(name string) (*fs.Inode, error) {
 	case "children":
 		f = func(Thread) string { return "" }
 	case "comm":
-		f = func(t Thread) string { return t.Name + "\n" }
+		return d.fs.NewInode(syscall.S_IFREG|0o644, comm{d.in, d.id}), nil
 	case "maps":
 		f = func(Thread) string { return d.in.maps() }
 	case "schedstat":

@@ -67,6 +67,9 @@ func (s *Space) Madvise(addr, n uint64, advice int) error {
 
 // advise applies advice to a part of v. The caller holds mu shared.
 func (s *Space) advise(v *vma, start, end uint64, advice int) error {
+	if v.keeps(advice) {
+		return syscall.EPERM
+	}
 	switch advice {
 	case adviceDontNeed, adviceDontNeedLock:
 		if v.flags&anyLock != 0 && advice == adviceDontNeed {
@@ -267,7 +270,7 @@ func (s *Space) Munlock(addr, n uint64) error {
 func (s *Space) setLock(start, n uint64, f vmaFlags) error {
 	s.lock()
 	defer s.unlock()
-	if f != 0 && s.limits.Memlock == 0 {
+	if f != 0 && s.memlock() == 0 {
 		return syscall.EPERM
 	}
 	end := start + n
@@ -322,9 +325,9 @@ func (s *Space) Mlockall(flags uint32) error {
 
 func (s *Space) lockAll(flags uint32, f vmaFlags) error {
 	switch {
-	case s.limits.Memlock == 0:
+	case s.memlock() == 0:
 		return syscall.EPERM
-	case flags&lockCurrent != 0 && s.limits.Memlock != Unlimited && s.usage.total > s.limits.Memlock:
+	case flags&lockCurrent != 0 && s.usage.total > s.memlock():
 		return syscall.ENOMEM
 	}
 	s.future = 0

@@ -11,12 +11,13 @@ type free struct {
 	mm.Pages
 }
 
-func (free) AllocFrame() (mm.Frame, bool)                  { return 0, true }
-func (free) FreeFrame(mm.Frame)                            {}
-func (free) MapFrame(uint64, mm.Frame, mm.Prot, bool) bool { return true }
-func (free) Unmap(uint64, uint64) int                      { return 0 }
-func (free) Protect(uint64, uint64, mm.Prot)               {}
-func (free) Mapped(uint64) (mm.Frame, mm.Prot, bool)       { return 0, 0, false }
+func (free) AllocFrame() (mm.Frame, bool)              { return 0, true }
+func (free) FreeFrame(mm.Frame)                        {}
+func (free) MapNew(_, n uint64, _ mm.Prot) (int, bool) { return int(n), true }
+func (free) Present(uint64) uint32                     { return 0 }
+func (free) Unmap(uint64, uint64) int                  { return 0 }
+func (free) Protect(uint64, uint64, mm.Prot)           {}
+func (free) Mapped(uint64) (mm.Frame, mm.Prot, bool)   { return 0, 0, false }
 
 func benchSpace(vmas int) (*mm.Space, uint64) {
 	s := mm.New(free{})

@@ -59,6 +59,14 @@ func (s *Space) TryCopyOut(addr uint64, src []byte) int {
 	return s.pages.CopyOut(addr, src)
 }
 
+// TryZero is TryCopyOut of n zeroes.
+func (s *Space) TryZero(addr uint64, n int) int {
+	if !valid(addr, n) {
+		return 0
+	}
+	return s.pages.Zero(addr, n)
+}
+
 // CopyString copies a string that ends with a zero byte. ENAMETOOLONG: there is
 // none in the first limit bytes.
 func (s *Space) CopyString(addr uint64, limit int) (string, error) {

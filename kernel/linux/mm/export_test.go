@@ -42,7 +42,11 @@ func (s *Space) Check() error {
 			pages += count
 			if count > 0 {
 				for a := v.start; a < v.end; a += PageSize {
-					if f, prot, ok := s.pages.Mapped(a); ok && prot != v.prot.hardware() {
+					want := v.prot.hardware()
+					if k, _ := s.pages.Kind(a); k == Still {
+						want &^= ProtWrite
+					}
+					if f, prot, ok := s.pages.Mapped(a); ok && prot != want {
 						return fmt.Errorf("page %#x (%#x) has rights %d, vma %d", a, f, prot, v.prot)
 					}
 				}

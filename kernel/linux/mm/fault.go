@@ -3,13 +3,15 @@ package mm
 // Page faults. Besides the page that is missing, some that are likely to be next
 // are entered:
 //
-//   - anonymous memory: where the last fault's pages ended and this one begins,
-//     twice as many pages as then, up to 16 (64 where the VMA is larger than
-//     4 MiB). So memory that is used from its start to its end takes few faults,
-//     at most half of it is there for nothing, and memory that is used here and
-//     there is entered page by page;
-//   - private files: 4 pages around the one, and after them 16 like above: each
-//     costs a frame and a copy;
+//   - anonymous memory: of each 32 pages, as many as there are already; and
+//     where the last fault's pages ended and this one begins, twice as many as
+//     then, up to 64. So memory that is used densely, in whatever order, takes few
+//     faults, at most half of it is there for nothing, and memory that is used
+//     here and there is entered page by page;
+//   - private files, as far as they lie in the boot archive: 64 pages around the
+//     one, in place. They cost next to nothing;
+//   - private files otherwise, and where they are written to: 4 pages around the
+//     one, and after them 16 like above: each costs a frame and a copy;
 //   - objects: 16 pages around the one, as Linux does. They exist already.
 
 import (
@@ -20,9 +22,8 @@ import (
 )
 
 const (
-	mostAnonymous = 16
-	mostLarge     = 64
-	largeVMA      = 4 << 20
+	mostAnonymous = 64
+	aroundStill   = 64
 	aroundFile    = 4
 	aroundObject  = 16
 )
@@ -59,76 +60,106 @@ func (s *Space) fault(v *vma, addr uint64, access Prot) (again bool, err error) 
 	page := pageDown(addr)
 	switch {
 	case v.obj != nil:
-		return s.faultObject(v, page, addr)
+		return s.faultObject(v, page, addr, access)
 	case v.file != nil:
-		return false, s.faultFile(v, page, addr)
+		return false, s.faultFile(v, page, addr, access)
 	}
 	return false, s.faultAnonymous(v, page)
 }
 
-// ahead returns how many pages are worth entering from page on, at most most,
-// and remembers it.
-func (v *vma) ahead(page uint64, first, most int) int {
-	n := first
-	if seen := v.seen.Load(); pageDown(seen) == page && seen != 0 {
-		n = min(2*int(seen&pageMask), most)
-	}
-	n = min(n, int((v.end-page)/PageSize))
-	v.seen.Store(page + uint64(n)*PageSize | uint64(n))
-	return n
-}
-
 func (s *Space) faultAnonymous(v *vma, page uint64) error {
-	most := mostAnonymous
-	if v.size() > largeVMA {
-		most = mostLarge
+	from, to := s.nearby(v, page)
+	n, ok := s.pages.MapNew(from, (to-from)/PageSize, v.prot.hardware())
+	s.resident[anonPages].Add(int64(n))
+	if !ok && from < to {
+		return ErrNoMemory
 	}
-	entered, err := s.fillAnonymous(v, page, v.ahead(page, 1, most))
-	s.resident[anonPages].Add(int64(entered))
-	return err
+	return nil
 }
 
-// fillAnonymous enters up to n pages. It fails only if it has no memory for the
-// first.
-func (s *Space) fillAnonymous(v *vma, page uint64, n int) (entered int, err error) {
-	prot := v.prot.hardware()
-	for i := range n {
-		f, ok := s.pages.AllocFrame()
-		if !ok {
-			if i == 0 {
-				return 0, ErrNoMemory
-			}
-			break
-		}
-		if !s.pages.MapFrame(page, f, prot, true) {
-			s.pages.FreeFrame(f)
-			break
-		}
-		entered++
-		page += PageSize
+// nearby returns the range that is worth entering, with page in it.
+func (s *Space) nearby(v *vma, page uint64) (from, to uint64) {
+	const window = 32 * PageSize
+	base := page &^ (window - 1)
+	there, at := s.pages.Present(base), (page-base)/PageSize
+	n := max(1, uint64(bits.OnesCount32(there)))
+	down := at < 31 && there>>(at+1)&1 != 0 // what is above is there: used downwards
+	if down {
+		free := uint64(bits.LeadingZeros32(there<<(31-at) | 1)) // the page, and what is free below it
+		from, to = page-(min(n, free, at+1)-1)*PageSize, page+PageSize
+		return max(from, v.start), to
 	}
-	return entered, nil
+	free := uint64(bits.TrailingZeros32(there >> at)) // 32: all
+	n = min(n, free, 32-at)
+	if seen := v.seen.Load(); seen != 0 && pageDown(seen) == page && free >= 32-at {
+		n = max(n, min(2*(seen&pageMask), mostAnonymous))
+	}
+	to = min(v.end, page+n*PageSize)
+	v.seen.Store(to | (to-page)/PageSize)
+	return page, to
 }
 
-func (s *Space) faultFile(v *vma, page, addr uint64) error {
-	end := v.start + min(v.size(), pageUp(v.fileSize())-min(v.off, pageUp(v.fileSize())))
+func (s *Space) faultFile(v *vma, page, addr uint64, access Prot) error {
+	size := pageUp(v.fileSize())
+	end := v.start + min(v.size(), size-min(v.off, size))
 	if page >= end {
 		return &FaultError{syscall.SIGBUS, BusAdrErr, addr}
 	}
+	if access&ProtWrite == 0 && s.enterStill(v, page, end) {
+		return nil
+	}
+	return s.copyPages(v, page, end)
+}
+
+// enterStill enters pages of a file where they lie, among them the one at page.
+// false: it does not lie in memory that stays as it is.
+func (s *Space) enterStill(v *vma, page, end uint64) bool {
+	still, ok := v.file.Ops().(fs.Still)
+	if !ok {
+		return false
+	}
+	from, to := around(page, aroundStill, v.start, end)
+	mem := s.stillPages(still, v, from, to)
+	if from+uint64(len(mem)) <= page {
+		from = page
+		if mem = s.stillPages(still, v, from, to); len(mem) == 0 {
+			return false
+		}
+	}
+	s.resident[filePages].Add(int64(s.pages.MapMemory(from, mem, v.prot.hardware(), Still)))
+	return true
+}
+
+// stillPages returns the memory of a range of v from its first page on, as far as
+// it is still.
+func (s *Space) stillPages(file fs.Still, v *vma, from, to uint64) []byte {
+	mem := file.Still(int64(v.at(from)), int64(to-from))
+	if !s.pages.IsStill(mem) {
+		return nil
+	}
+	return mem
+}
+
+// around returns the range of n pages (a power of two) that has page, as far as it
+// lies within start and end.
+func around(page, n, start, end uint64) (from, to uint64) {
+	n *= PageSize
+	from = page &^ (n - 1)
+	return max(start, from), min(end, from+n)
+}
+
+// copyPages enters copies of the page and of some beside it.
+func (s *Space) copyPages(v *vma, page, end uint64) error {
 	if err := s.copyPage(v, page); err != nil {
 		return err
 	}
-	const around = aroundFile * PageSize
-	from, to := max(v.start, page&^(around-1)), min(end, page&^(around-1)+around)
+	from, to := around(page, aroundFile, v.start, end)
 	if seen := v.seen.Load(); pageDown(seen) == page {
 		from, to = page, min(end, page+PageSize<<bits.Len(aroundObject-1))
 	}
 	v.seen.Store(to)
 	for p := from; p < to; p += PageSize {
-		if p == page {
-			continue
-		}
-		if _, _, ok := s.pages.Mapped(p); ok {
+		if k, ok := s.pages.Kind(p); p == page || ok && (k != Still || v.prot&ProtWrite == 0) {
 			continue
 		}
 		if s.copyPage(v, p) != nil {
@@ -148,11 +179,9 @@ func (s *Space) copyPage(v *vma, page uint64) error {
 		s.pages.FreeFrame(f)
 		return &FaultError{syscall.SIGBUS, BusAdrErr, page}
 	}
-	if !s.pages.MapFrame(page, f, v.prot.hardware(), true) {
-		s.pages.FreeFrame(f)
-		return nil
+	if s.pages.MapFrame(page, f, v.prot.hardware()) {
+		s.resident[filePages].Add(1)
 	}
-	s.resident[filePages].Add(1)
 	return nil
 }
 
@@ -165,6 +194,7 @@ func readPage(f File, off int64, p []byte) error {
 			return err
 		}
 		if n == 0 {
+			clear(p)
 			return nil
 		}
 		p, off = p[n:], off+int64(n)
@@ -172,36 +202,37 @@ func readPage(f File, off int64, p []byte) error {
 	return nil
 }
 
-func (s *Space) faultObject(v *vma, page, addr uint64) (again bool, err error) {
+func (s *Space) faultObject(v *vma, page, addr uint64, access Prot) (again bool, err error) {
+	o := v.obj
 	hidden := s.hidden.Load()
-	size := pageUp(v.obj.length())
+	size := pageUp(o.length())
 	end := v.start + min(v.size(), size-min(v.off, size))
 	if page >= end {
 		return false, &FaultError{syscall.SIGBUS, BusAdrErr, addr}
 	}
-	const around = aroundObject * PageSize
-	from, to := max(v.start, page&^(around-1)), min(end, page&^(around-1)+around)
-	if v.obj.filler != nil {
-		v.obj.filler.Fill(int64(v.at(from)), int64(to-from))
+	from, to := around(page, aroundObject, v.start, end)
+	var mem []byte
+	kind := Still
+	if o.still != nil && access&ProtWrite == 0 {
+		o.showsStill.Store(true)
+		mem = s.stillPages(o.still, v, page, to)
+	}
+	switch {
+	case len(mem) > 0:
+		from = page
+	case o.filler != nil:
+		o.filler.Fill(int64(v.at(from)), int64(to-from))
+		fallthrough
+	default:
+		kind, mem = Lent, o.mem[v.at(from):v.at(to)]
 	}
 	s.shown.RLock()
 	defer s.shown.RUnlock()
 	if s.hidden.Load() != hidden {
-		return true, nil // size may be wrong by now
+		return true, nil // all of it may be wrong by now
 	}
-	s.enter(v, from, to)
+	s.resident[v.kind()].Add(int64(s.pages.MapMemory(from, mem, v.prot.hardware(), kind)))
 	return false, nil
-}
-
-// enter enters pages of an object. The caller holds shown.
-func (s *Space) enter(v *vma, from, to uint64) {
-	n := int64(0)
-	for p := from; p < to; p += PageSize {
-		if s.pages.MapFrame(p, s.pages.FrameAt(v.obj.page(v.at(p))), v.prot.hardware(), false) {
-			n++
-		}
-	}
-	s.resident[v.kind()].Add(n)
 }
 
 // growStack lets the VMA above page, which grows downwards, reach down to it.
@@ -260,8 +291,12 @@ func (s *Space) populateStep(at, stop uint64) (uint64, error) {
 		if v.prot == 0 {
 			return 0, syscall.EFAULT
 		}
-		if _, _, ok := s.pages.Mapped(at); !ok {
-			if again, err := s.fault(v, at, ProtRead); err != nil {
+		access := ProtRead
+		if v.private() {
+			access |= v.prot & ProtWrite // or it would be copied at the first write
+		}
+		if k, ok := s.pages.Kind(at); !ok || k == Still && access&ProtWrite != 0 {
+			if again, err := s.fault(v, at, access); err != nil {
 				return 0, err
 			} else if again {
 				continue

@@ -191,10 +191,12 @@ func newSpaceWith(t *testing.T, content []byte) *space {
 	if content != nil {
 		var b bytes.Buffer
 		a := abi.NewArchiveWriter(&b, &abi.Manifest{})
+		a.PageAlign = true
 		for _, name := range []string{"a", "b"} {
 			a.Add(abi.Entry{Name: []byte(name), Mode: syscall.S_IFREG | 0o600, Data: content})
 		}
 		a.Close()
+		s.m.SetArchive(b.Bytes())
 		if err := root.Populate(b.Bytes()); err != nil {
 			t.Fatal(err)
 		}
@@ -463,6 +465,7 @@ func (s *space) clean() {
 	if err := s.s.Check(); err != nil {
 		s.t.Error(err)
 	}
+	s.m.CheckArchive()
 }
 
 func TestAdviceLikeLinux(t *testing.T) {
@@ -539,4 +542,73 @@ func TestMapsLine(t *testing.T) {
 	if n == 0 {
 		t.Error("no lines")
 	}
+}
+
+// What is sealed on the host stays in this process.
+func TestSealLikeLinux(t *testing.T) {
+	const sysMseal = 462
+	h, s := newHost(t), newSpace(t)
+	if err := failed(syscall.Syscall(sysMseal, 0, 0, 0)); err != nil {
+		t.Skip("mseal:", err)
+	}
+	var results [2][]string
+	for i, sys := range []target{h, s} {
+		seal := func(addr, n, flags uint64) error {
+			if sys == target(s) {
+				return s.s.Mseal(addr, n, flags)
+			}
+			return failed(syscall.Syscall(sysMseal, uintptr(addr), uintptr(n), uintptr(flags)))
+		}
+		is := func(what string, v ...any) {
+			results[i] = append(results[i], what+": "+fmt.Sprint(v...))
+		}
+		at, err := sys.mmap(0, 16*page, rw, anon, -1, 0)
+		s.must(err)
+		free, err := sys.mmap(0, 4*page, rw, anon, -1, 0)
+		s.must(err)
+		sys.munmap(at+14*page, page)
+		sys.store(at+2*page, 42)
+		is("flags", seal(at, page, 1))
+		is("odd", seal(at+1, page, 0))
+		is("too large", seal(at, ^uint64(0), 0))
+		is("around", seal(at, -at, 0))
+		is("nothing", seal(at, 0, 0))
+		is("a hole", seal(at+12*page, 4*page, 0))
+		is("outside", seal(1<<46, page, 0))
+		is("not sealed", sys.mprotect(at+12*page, page, mm.ProtRead))
+		is("read-only", sys.mprotect(at+4*page, 2*page, mm.ProtRead))
+		is("seal", seal(at+2*page, 4*page-5, 0))
+		is("again", seal(at+2*page, 4*page, 0))
+		for k, r := range [][2]uint64{{2, 1}, {0, 3}, {5, 2}, {0, 16}, {3, 1}, {6, 1}} {
+			addr, n := at+r[0]*page, r[1]*page
+			is("munmap", k, sys.munmap(addr, n))
+			_, err := sys.mmap(addr, n, rw, anon|mm.MapFixed, -1, 0)
+			is("mmap", k, err)
+			is("mprotect", k, sys.mprotect(addr, n, mm.ProtRead))
+			is("mprotect back", k, sys.mprotect(addr, n, rw))
+			for _, advice := range []int{3, 4, 8, 9, 10, 11, 18, 19, 20, 24} {
+				is("madvise", k, " ", advice, " ", sys.madvise(addr, n, advice))
+			}
+			_, err = sys.mremap(addr, n, n+page, 0, 0)
+			is("mremap", k, err)
+			_, err = sys.mremap(addr, n, n, mm.RemapMayMove|mm.RemapFixed, free)
+			is("mremap away", k, err)
+			_, err = sys.mremap(free, page, page, mm.RemapMayMove|mm.RemapFixed, addr)
+			is("mremap there", k, err)
+			is("mlock", k, sys.mlock(addr, n, 0), sys.munlock(addr, n))
+			sys.mmap(free, 4*page, rw, anon|mm.MapFixed, -1, 0)
+		}
+		for p := range uint64(16) {
+			is("load", p, sys.store(at+p*page, 7))
+		}
+	}
+	for i, want := range results[0] {
+		if got := results[1][i]; got != want {
+			t.Errorf("Linux: %s; here: %s", want, got)
+		}
+	}
+	if err := s.s.Check(); err != nil {
+		t.Error(err)
+	}
+	s.clean()
 }

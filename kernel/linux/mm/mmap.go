@@ -125,7 +125,7 @@ func (s *Space) newMapping(addr, n uint64, prot Prot, flags uint32, f File, off 
 	v := &vma{start: addr, end: addr + n, prot: prot & protAll, may: protAll, flags: s.future}
 	if flags&MapLocked != 0 {
 		v.flags |= locked
-		if s.limits.Memlock == 0 {
+		if s.memlock() == 0 {
 			return nil, syscall.EPERM
 		}
 	}
@@ -273,7 +273,8 @@ func (s *Space) mapped(start, end uint64) (n uint64) {
 
 // mayLock reports whether the limit allows n more bytes to be locked.
 func (s *Space) mayLock(n uint64) bool {
-	return s.limits.Memlock == Unlimited || s.usage.locked+n <= s.limits.Memlock
+	limit := s.memlock()
+	return limit == Unlimited || s.usage.locked+n <= limit
 }
 
 // mayGrow returns ENOMEM if there may not be n more bytes like v, while replaced
@@ -352,6 +353,9 @@ func (s *Space) Mprotect(addr, n uint64, prot Prot) error {
 func (s *Space) protect(v *vma, start, end uint64, prot Prot) error {
 	if prot&^v.may != 0 {
 		return syscall.EACCES
+	}
+	if v.flags&sealed != 0 {
+		return syscall.EPERM
 	}
 	if prot == v.prot {
 		return nil

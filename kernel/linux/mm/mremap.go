@@ -75,6 +75,9 @@ func (s *Space) remap(addr, size, n uint64, flags uint32, to uint64) (at uint64,
 	if v == nil || v.start > addr {
 		return 0, span{}, syscall.EFAULT
 	}
+	if v.flags&sealed != 0 {
+		return 0, span{}, syscall.EPERM
+	}
 	if flags&(RemapFixed|RemapDontUnmap) == 0 && size >= n {
 		s.shown.Lock()
 		defer s.shown.Unlock()

@@ -9,6 +9,7 @@ package mm
 // new place.
 
 import (
+	"sync/atomic"
 	"syscall"
 
 	"kiln/kernel/fs"
@@ -21,8 +22,11 @@ type object struct {
 	mapper fs.Mapper
 	sizer  fs.Sizer // nil: len(mem)
 	filler fs.Filler
-	write  bool // the file knows that it may be written to
-	fixed  bool // the kernel's own: shown as private
+	still  fs.Still
+	// showsStill says that the page tables may show still pages.
+	showsStill atomic.Bool
+	write      bool // the file knows that it may be written to
+	fixed      bool // the kernel's own: shown as private
 	// mem is whole pages. It changes with Space.mu held exclusively.
 	mem []byte
 	// free gives mem back when nothing maps it any more; nil: it is another's.
@@ -36,9 +40,6 @@ func (o *object) length() uint64 {
 	}
 	return uint64(o.sizer.Size())
 }
-
-// page returns a page of mem.
-func (o *object) page(off uint64) []byte { return o.mem[off : off+PageSize] }
 
 // fileObject returns the object of a file, with a window that has room up to
 // end. may tells what mappings of it may do at most; it has no ProtWrite any
@@ -54,6 +55,7 @@ func (s *Space) fileObject(m fs.Mapper, end uint64, prot, may Prot) (*object, Pr
 		o.mapper = m
 		o.sizer, _ = m.(fs.Sizer)
 		o.filler, _ = m.(fs.Filler)
+		o.still, _ = m.(fs.Still)
 		if err := o.open(end, &may, prot); err != nil {
 			return nil, may, err
 		}
@@ -72,7 +74,10 @@ func (s *Space) fileObject(m fs.Mapper, end uint64, prot, may Prot) (*object, Pr
 // open makes the window.
 func (o *object) open(end uint64, may *Prot, prot Prot) error {
 	o.write = *may&ProtWrite != 0
-	_, err := o.mapper.Map(objectMemory{o}, 0, int64(end), o.write)
+	mem, err := o.mapper.Map(objectMemory{o}, 0, int64(end), o.write)
+	if err == nil && o.mem == nil { // memory of the file's own
+		o.mem = mem
+	}
 	if err == syscall.EPERM && prot&ProtWrite == 0 && o.write {
 		*may &^= ProtWrite
 		o.write = false
@@ -174,8 +179,13 @@ func (m objectMemory) Reserve(n int) ([]byte, error) {
 	return mem[:n:n], nil
 }
 
-// OnDemand implements fs.OnDemand: faults call Fill.
-func (objectMemory) OnDemand() {}
+// Filled implements fs.OnDemand.
+func (m objectMemory) Filled(off, n int64) {
+	if m.o.showsStill.Load() {
+		from := pageDown(uint64(off))
+		m.o.hide(from, pageUp(uint64(off+n))-from)
+	}
+}
 
 // Discard implements fs.Memory. The capacity of p ends with what Reserve
 // returned, and so tells where it begins.

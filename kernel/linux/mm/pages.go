@@ -37,24 +37,44 @@ func (p Prot) hardware() Prot {
 // Frame is the physical address of a page.
 type Frame uint64
 
+// Kind says whose the frame of a page is.
+type Kind uint8
+
+const (
+	// Lent frames are another's, who unmaps the page before reusing them.
+	Lent Kind = iota
+	// Owned frames are the page's, and freed when it is unmapped.
+	Owned
+	// Still frames are another's, and neither go nor change: their pages are
+	// never writable, whatever rights they are given.
+	Still
+)
+
 // Pages are frames and the page tables of the program. Addresses and sizes are
 // multiples of the page size.
 //
-// Alloc, Free, Bytes, Map, Mapped and the copies may run beside everything; of
-// Unmap, Protect and Move one runs at a time.
+// Alloc, Free, Bytes, the Maps, Mapped, Kind, Present and the copies may run beside
+// everything; of Unmap, Protect and Move one runs at a time.
 type Pages interface {
-	// AllocFrame returns a zeroed frame. false: there is no memory.
+	// AllocFrame returns a frame that may have anything in it. false: there is no
+	// memory.
 	AllocFrame() (Frame, bool)
 	FreeFrame(Frame)
 	// FrameBytes is the page in the kernel's memory.
 	FrameBytes(Frame) []byte
-	// FrameAt returns the frame behind a page of kernel memory, which exists
-	// from then on.
-	FrameAt(page []byte) Frame
+	// IsStill reports whether mem is whole pages of a boot archive, which stay as
+	// they are.
+	IsStill(mem []byte) bool
 
-	// MapFrame enters a page. false: there is one already. owned: the frame is
-	// freed when the page is unmapped.
-	MapFrame(addr uint64, f Frame, prot Prot, owned bool) bool
+	// MapNew enters n zeroed pages from addr on, where there are none, and
+	// returns how many those were. ok false: there is no memory for the first.
+	MapNew(addr, n uint64, prot Prot) (entered int, ok bool)
+	// MapMemory does so with pages of kernel memory, Lent or Still, which exist
+	// from then on.
+	MapMemory(addr uint64, mem []byte, prot Prot, kind Kind) (entered int)
+	// MapFrame enters an owned frame, also in place of a still one. It reports
+	// whether there was no page. f is freed if there is an owned one.
+	MapFrame(addr uint64, f Frame, prot Prot) (entered bool)
 	// Unmap takes pages out and returns how many there were. When it returns,
 	// no CPU knows them any more. It passes over what is empty quickly: n may
 	// be terabytes.
@@ -66,6 +86,11 @@ type Pages interface {
 	Move(from, to, n uint64)
 	// Mapped returns what is entered for a page, also if it has no rights.
 	Mapped(addr uint64) (Frame, Prot, bool)
+	// Kind returns the kind of what is entered for a page.
+	Kind(addr uint64) (k Kind, ok bool)
+	// Present tells which of 32 pages there are: bit i is the page at addr plus
+	// i pages. addr is a multiple of their size.
+	Present(addr uint64) uint32
 	// Count returns how many pages there are in a range.
 	Count(addr, n uint64) int
 
@@ -74,6 +99,8 @@ type Pages interface {
 	// number.
 	CopyIn(dst []byte, addr uint64) int
 	CopyOut(addr uint64, src []byte) int
+	// Zero is CopyOut of n zeroes.
+	Zero(addr uint64, n int) int
 }
 
 // File is an open file; *fs.File is one.

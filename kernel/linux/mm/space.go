@@ -57,19 +57,21 @@ type Limits struct {
 type Space struct {
 	pages Pages
 
-	mu      sync.RWMutex // see the package comment
-	vmas    tree
-	top     uint64
-	limits  Limits
-	memory  fs.Memory
-	ram     uint64 // refuse a mapping that is larger; 0: do not
-	heap    uint64 // where the heap begins
-	brk     uint64
-	future  vmaFlags // of mlockall
-	usage   usage
-	objects map[fs.Mapper]*object
-	idle    []*object // to be released if nothing maps them
-	gone    []File    // to be closed
+	mu         sync.RWMutex // see the package comment
+	vmas       tree
+	top        uint64
+	limits     Limits
+	memory     fs.Memory
+	ram        uint64 // refuse a mapping that is larger; 0: do not
+	heap       uint64 // where the heap begins
+	brk        uint64
+	mayLockAll func() bool
+	future     vmaFlags // of mlockall
+	seals      bool     // a VMA is sealed
+	usage      usage
+	objects    map[fs.Mapper]*object
+	idle       []*object // to be released if nothing maps them
+	gone       []File    // to be closed
 	// lastObject is the number of the newest object.
 	lastObject uint64
 
@@ -116,6 +118,7 @@ func New(p Pages) *Space {
 func (s *Space) Init(l Layout) {
 	s.lock()
 	defer s.unlock()
+	s.seals = false
 	s.removeRange(0, High)
 	s.top = l.Top
 	if s.top == 0 || s.top > High {
@@ -147,6 +150,23 @@ func (s *Space) SetLimits(l Limits) {
 	s.mu.Lock()
 	s.limits = l
 	s.mu.Unlock()
+}
+
+// SetPrivileged provides a function that says whether the program may lock as
+// much memory as it likes (CAP_IPC_LOCK). It is called with locks held. Without
+// one, the program may not.
+func (s *Space) SetPrivileged(f func() bool) {
+	s.mu.Lock()
+	s.mayLockAll = f
+	s.mu.Unlock()
+}
+
+// memlock is RLIMIT_MEMLOCK as far as it concerns the program.
+func (s *Space) memlock() uint64 {
+	if s.mayLockAll != nil && s.mayLockAll() {
+		return Unlimited
+	}
+	return s.limits.Memlock
 }
 
 // lock begins a change.
@@ -262,22 +282,35 @@ func (s *Space) split(v *vma, at uint64) {
 	s.vmas.insert(w)
 }
 
-// removeRange unmaps a range. ENOMEM: there would be too many VMAs; nothing has
-// been done.
+// removeRange unmaps a range. ENOMEM: there would be too many VMAs; EPERM: one is
+// sealed. Then nothing has been done.
 func (s *Space) removeRange(start, end uint64) error {
-	if v := s.vmas.find(start); v != nil && v.start < start && v.end > end && s.vmas.n >= maxVMAs {
-		return syscall.ENOMEM
+	v := s.vmas.find(start)
+	if v == nil || v.start >= end {
+		return nil
 	}
-	for _, at := range [...]uint64{start, end} {
-		if v := s.vmas.find(at); v != nil && v.start < at {
-			s.split(v, at)
+	if s.seals && s.sealedIn(start, end) {
+		return syscall.EPERM
+	}
+	if v.start < start {
+		if v.end > end && s.vmas.n >= maxVMAs {
+			return syscall.ENOMEM
 		}
+		s.split(v, start)
+		v = s.vmas.find(start)
 	}
-	for v := s.vmas.find(start); v != nil && v.start < end; v = s.vmas.find(start) {
+	for v != nil && v.start < end {
+		if v.end > end {
+			s.split(v, end)
+		}
 		s.zap(v, v.start, v.end)
 		s.vmas.remove(v)
 		s.uncount(v)
 		s.drop(v)
+		if v.end == end {
+			break
+		}
+		v = s.vmas.find(v.end)
 	}
 	return nil
 }
@@ -285,19 +318,25 @@ func (s *Space) removeRange(start, end uint64) error {
 // join makes one VMA of neighbours that are alike, from the one before start to
 // the one behind end.
 func (s *Space) join(start, end uint64) {
-	v := s.vmas.before(start)
-	if v == nil {
-		v = s.vmas.find(start)
+	t := &s.vmas
+	ci, i := t.search(start)
+	switch {
+	case i > 0:
+		i--
+	case ci > 0:
+		ci--
+		i = len(t.chunks[ci].list) - 1
 	}
-	for v != nil && v.start <= end {
-		w := s.vmas.find(v.end)
+	for v := t.at(ci, i); v != nil && v.start <= end; {
+		nc, ni := t.after(ci, i)
+		w := t.at(nc, ni)
 		if w == nil || !v.joins(w) {
-			v = w
+			ci, i, v = nc, ni, w
 			continue
 		}
-		s.vmas.remove(w)
+		t.removeAt(nc, ni)
 		v.end = w.end
-		s.vmas.resized(v)
+		t.forget(ci)
 		s.drop(w)
 	}
 }

@@ -111,10 +111,27 @@ func (t *tree) insert(v *vma) {
 	t.forget(ci)
 }
 
+// at returns the VMA at a position, nil past the end.
+func (t *tree) at(ci, i int) *vma {
+	if ci == len(t.chunks) {
+		return nil
+	}
+	return t.chunks[ci].list[i]
+}
+
+// after returns the position behind one that there is.
+func (t *tree) after(ci, i int) (int, int) {
+	if i+1 < len(t.chunks[ci].list) {
+		return ci, i + 1
+	}
+	return ci + 1, 0
+}
+
 // remove takes v out.
-func (t *tree) remove(v *vma) {
+func (t *tree) remove(v *vma) { t.removeAt(t.search(v.start)) }
+
+func (t *tree) removeAt(ci, i int) {
 	t.n--
-	ci, i := t.search(v.start)
 	c := t.chunks[ci]
 	copy(c.list[i:], c.list[i+1:])
 	c.list[len(c.list)-1] = nil

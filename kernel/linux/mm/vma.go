@@ -32,6 +32,7 @@ const (
 	locked
 	lockedOnFault
 	noReserve
+	sealed
 )
 
 const anyLock = locked | lockedOnFault

@@ -370,6 +370,13 @@ func (e *Endpoint) FastFlush() (acked bool) {
 	return true
 }
 
+// Unsent returns how many bytes have been written and are not acknowledged.
+func (e *Endpoint) Unsent() int {
+	e.sndQueueInfo.sndQueueMu.Lock()
+	defer e.sndQueueInfo.sndQueueMu.Unlock()
+	return e.sndQueueInfo.SndBufUsed
+}
+
 // FastSend sends all of p as one segment through out. It reports false, and has
 // taken nothing, if the segment has to go the ordinary way.
 func (e *Endpoint) FastSend(p tcpip.Payloader, out segmentSender) bool {

@@ -68,6 +68,6 @@ int main(void)
 	R(syscall(SYS_get_robust_list, 0x3fffffff, &head, &n));
 	IS(syscall(SYS_set_tid_address, &ctid) == gettid());
 	static char rs[64] __attribute__((aligned(32)));
-	R(syscall(SYS_rseq, rs, 3, 0, 0));
+	SAY("registration: %s", syscall(SYS_rseq, rs, 3, 0, 0) ? errname(errno) : "ok");
 	R(syscall(SYS_rseq, rs, 32, 1, 0x53053053) == -1);
 }

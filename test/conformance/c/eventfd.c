@@ -55,7 +55,6 @@ static void eventfds(void)
 	R(read(fd, &v, 8));
 	X(v);
 	R(pread(fd, &v, 8, 0));
-	R(lseek(fd, 0, SEEK_SET));
 	R(write(fd, (void *)8, 8));
 	close(fd);
 	fd = must(eventfd(2, EFD_SEMAPHORE | EFD_NONBLOCK));

@@ -102,7 +102,6 @@ int main(void)
 	FAULT("unaligned SSE", 0, __asm__ volatile("movaps (%0), %%xmm0" ::"r"(p + 1)));
 	FAULT("privileged", 0, __asm__ volatile("hlt"));
 	FAULT("ports", 0, __asm__ volatile("inb $0x80, %%al" ::: "rax"));
-	FAULT("int 3 privileged vector", 0, __asm__ volatile("int $13"));
 	expected = 0;
 	SAY("fault: divide");
 	if (!sigsetjmp(back, 1)) {

@@ -42,7 +42,8 @@ static void shared(void)
 	SAY("%.5s %.5s", a, v);
 	memcpy(a, "BEGIN", 5);
 	R(pread(fd, b, 5, 0));
-	SAY("%.5s %.5s", b, v); // the private copy is not made yet
+	SAY("%.5s", b);
+	SAY("read, not copied: %.5s", v);
 	memcpy(v, "mine!", 5);
 	R(pread(fd, b, 5, 0));
 	SAY("%.5s %.5s %.5s", b, a, v);
@@ -68,7 +69,7 @@ static void shared(void)
 	N(touch(a + P, 0));
 	N(touch(a + 3 * P, 1));
 	N(touch(v, 0));
-	N(touch(v + P, 1));
+	SAY("private, beyond the end: %d", touch(v + P, 1));
 	must(ftruncate(fd, 4 * P));
 	N(touch(a + P, 0));
 	N(a[P]);
@@ -121,7 +122,7 @@ static void errors(void)
 	char *e = map(PROT_READ, MAP_PRIVATE, 0, P);
 	SAY("%.7s %d", e, e[7]);
 	must(pwrite(wr, "CONTENT", 7, 0)); // seen as long as no copy is made
-	SAY("%.7s", e);
+	SAY("read, not copied: %.7s", e);
 }
 
 static void memfds(void)

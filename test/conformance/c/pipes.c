@@ -113,6 +113,7 @@ static void basics(void)
 	snprintf(name, sizeof name, "/proc/self/fd/%d", p[0]);
 	readlink(name, target, 63);
 	IS(!strncmp(target, "pipe:[", 6));
+	fcntl(p[0], F_SETFL, O_NONBLOCK);
 	int again = open(name, O_WRONLY | O_NONBLOCK); // the other end
 	OK(again);
 	R(write(again, "via proc", 8));

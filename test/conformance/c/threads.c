@@ -64,7 +64,8 @@ static void *ids(void *arg)
 	prctl(PR_SET_NAME, "a-very-long-thread-name");
 	prctl(PR_GET_NAME, name);
 	S(name);
-	S(text("/proc/thread-self/comm"));
+	snprintf(name, sizeof name, "%s", text("/proc/thread-self/comm"));
+	SAY("thread-self: %s", strtok(name, "\n"));
 	return 0;
 }
 
@@ -85,6 +86,13 @@ static void basics(void)
 	pthread_join(t, &r);
 	N((long)r);
 	pthread_create(&t, 0, ids, &pid);
+	pthread_join(t, 0);
+	char name[20] = "";
+	pthread_create(&t, 0, slow, (void *)50);
+	E(pthread_setname_np(t, "other"));
+	E(pthread_setname_np(t, "sixteen-letters!"));
+	E(pthread_getname_np(t, name, sizeof name));
+	S(name);
 	pthread_join(t, 0);
 	pthread_once_t o = PTHREAD_ONCE_INIT;
 	pthread_once(&o, once);

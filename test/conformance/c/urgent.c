@@ -32,5 +32,5 @@ int main(void)
 	R(recv(s, b, 64, MSG_OOB));
 	IS(b[0] == 'x');
 	R(recv(s, b, 64, MSG_OOB));
-	R(recv(s, b, 64, 0));
+	R(recv(s, b, 64, MSG_DONTWAIT));
 }

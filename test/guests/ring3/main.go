@@ -784,16 +784,20 @@ func interrupts() {
 		rtc(0xa, 0x26)
 		rtc(0xb, 0x42)
 		rtc(0xc, 0)
-		start := time.Now()
-		from := count.Load()
-		time.Sleep(200 * time.Millisecond)
-		got, want := count.Load()-from, int64(time.Since(start)/976562)
+		// The runtime alone would always find one in ten. A host that is busy may
+		// give this machine less for a while.
+		var got, want int64
+		for try := 0; try < 10 && got <= want/6; try++ {
+			start := time.Now()
+			from := count.Load()
+			time.Sleep(200 * time.Millisecond)
+			got, want = count.Load()-from, int64(time.Since(start)/976562)
+			fmt.Fprintf(os.Stderr, "%d spinning: %d of %d interrupts\n", n, got, want)
+		}
 		rtc(0xb, 0x02)
 		end()
-		fmt.Fprintf(os.Stderr, "%d spinning: %d of %d interrupts\n", n, got, want)
-		// The runtime alone would find one in ten. With more CPUs than the host has
-		// any number may come.
-		if got == 0 || got < want/6 && runtime.NumCPU() <= 2 {
+		// With more CPUs than the host has any number may come.
+		if got == 0 || got <= want/6 && runtime.NumCPU() <= 2 {
 			fail("%d spinning: %d of %d interrupts", n, got, want)
 		}
 	}

@@ -4,6 +4,7 @@
 package mmtest
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
 	"syscall"
@@ -23,12 +24,15 @@ type Machine struct {
 	next     mm.Frame
 	left     int
 	reserved int
+	archive  []byte
+	was      []byte        // a copy of archive
+	still    map[*byte]int // pages of archive
 }
 
 type entry struct {
 	frame mm.Frame
 	prot  mm.Prot
-	owned bool
+	kind  mm.Kind
 }
 
 // New returns a machine with n frames. complain is told what is wrong; it is
@@ -63,15 +67,49 @@ func (m *Machine) Reserved() int {
 	return m.reserved
 }
 
+// SetArchive makes b the boot archive, the memory that stays as it is.
+func (m *Machine) SetArchive(b []byte) {
+	m.archive, m.was, m.still = b, bytes.Clone(b), make(map[*byte]int)
+	for i := 0; i+mm.PageSize <= len(b); i += mm.PageSize {
+		m.still[&b[i]] = i
+	}
+}
+
+// CheckArchive complains if the boot archive has changed.
+func (m *Machine) CheckArchive() {
+	if !bytes.Equal(m.archive, m.was) {
+		m.complain("the boot archive has been written to")
+	}
+}
+
+// IsStill implements mm.Pages.
+func (m *Machine) IsStill(mem []byte) bool {
+	for ; len(mem) > 0; mem = mem[mm.PageSize:] {
+		if _, ok := m.still[&mem[0]]; !ok || len(mem) < mm.PageSize {
+			return false
+		}
+	}
+	return true
+}
+
 // AllocFrame implements mm.Pages.
 func (m *Machine) AllocFrame() (mm.Frame, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.alloc(0xdb)
+}
+
+// alloc returns a frame full of a byte.
+func (m *Machine) alloc(full byte) (mm.Frame, bool) {
 	if m.left == 0 {
 		return 0, false
 	}
 	m.left--
-	f := m.newFrame(make([]byte, mm.PageSize))
+	b := make([]byte, mm.PageSize)
+	for i := range b {
+		b[i] = full
+	}
+	f := m.newFrame(b)
 	m.owned[f] = true
 	return f, true
 }
@@ -110,13 +148,8 @@ func (m *Machine) FrameBytes(f mm.Frame) []byte {
 	return b
 }
 
-// FrameAt implements mm.Pages.
-func (m *Machine) FrameAt(page []byte) mm.Frame {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(page) < mm.PageSize {
-		m.complain("FrameAt: %d bytes", len(page))
-	}
+// frameAt returns the frame of a page of kernel memory.
+func (m *Machine) frameAt(page []byte) mm.Frame {
 	f, ok := m.kernel[&page[0]]
 	if !ok {
 		f = m.newFrame(page[:mm.PageSize])
@@ -131,22 +164,70 @@ func (m *Machine) check(addr, n uint64) {
 	}
 }
 
-// MapFrame implements mm.Pages.
-func (m *Machine) MapFrame(addr uint64, f mm.Frame, prot mm.Prot, owned bool) bool {
+// MapNew implements mm.Pages.
+func (m *Machine) MapNew(addr, n uint64, prot mm.Prot) (entered int, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.check(addr, mm.PageSize)
-	if m.frames[f] == nil || owned != m.owned[f] {
-		m.complain("frame %#x mapped at %#x (owned %v) is not such a frame", f, addr, owned)
+	for i := range n {
+		f, got := m.alloc(0)
+		if !got {
+			break
+		}
+		ok = true
+		if m.enter(addr+i*mm.PageSize, f, prot, mm.Owned) {
+			entered++
+		}
 	}
+	return entered, ok
+}
+
+// MapMemory implements mm.Pages.
+func (m *Machine) MapMemory(addr uint64, mem []byte, prot mm.Prot, kind mm.Kind) (entered int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if kind == mm.Owned {
+		m.complain("kernel memory mapped as owned")
+	}
+	for ; len(mem) > 0; mem = mem[mm.PageSize:] {
+		if m.enter(addr, m.frameAt(mem), prot, kind) {
+			entered++
+		}
+		addr += mm.PageSize
+	}
+	return entered
+}
+
+// MapFrame implements mm.Pages.
+func (m *Machine) MapFrame(addr uint64, f mm.Frame, prot mm.Prot) (entered bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.enter(addr, f, prot, mm.Owned)
+}
+
+func (m *Machine) enter(addr uint64, f mm.Frame, prot mm.Prot, kind mm.Kind) bool {
+	m.check(addr, mm.PageSize)
 	if prot&^7 != 0 || prot != 0 && prot&mm.ProtRead == 0 {
 		m.complain("rights %#x", prot)
 	}
-	if _, ok := m.table[addr]; ok {
+	if m.frames[f] == nil || (kind == mm.Owned) != m.owned[f] {
+		m.complain("frame %#x mapped at %#x (kind %v) is not such a frame", f, addr, kind)
+	}
+	e, there := m.table[addr]
+	if there && (kind != mm.Owned || e.kind != mm.Still) {
+		if kind == mm.Owned {
+			m.free(f)
+		}
 		return false
 	}
-	m.table[addr] = entry{f, prot, owned}
-	return true
+	m.table[addr] = entry{f, rights(prot, kind), kind}
+	return !there
+}
+
+func rights(prot mm.Prot, kind mm.Kind) mm.Prot {
+	if kind == mm.Still {
+		prot &^= mm.ProtWrite
+	}
+	return prot
 }
 
 // each calls f with the entries of a range.
@@ -174,7 +255,7 @@ func (m *Machine) Unmap(addr, n uint64) (count int) {
 	m.each(addr, n, func(a uint64, e entry) {
 		delete(m.table, a)
 		count++
-		if e.owned {
+		if e.kind == mm.Owned {
 			m.free(e.frame)
 		}
 	})
@@ -186,7 +267,7 @@ func (m *Machine) Protect(addr, n uint64, prot mm.Prot) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.each(addr, n, func(a uint64, e entry) {
-		e.prot = prot
+		e.prot = rights(prot, e.kind)
 		m.table[a] = e
 	})
 }
@@ -218,6 +299,29 @@ func (m *Machine) Mapped(addr uint64) (mm.Frame, mm.Prot, bool) {
 	return e.frame, e.prot, ok
 }
 
+// Kind implements mm.Pages.
+func (m *Machine) Kind(addr uint64) (mm.Kind, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e, ok := m.table[addr]
+	return e.kind, ok
+}
+
+// Present implements mm.Pages.
+func (m *Machine) Present(addr uint64) (there uint32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if addr%(32*mm.PageSize) != 0 {
+		m.complain("Present: %#x", addr)
+	}
+	for i := range 32 {
+		if _, ok := m.table[addr+uint64(i)*mm.PageSize]; ok {
+			there |= 1 << i
+		}
+	}
+	return there
+}
+
 // Count implements mm.Pages.
 func (m *Machine) Count(addr, n uint64) (count int) {
 	m.mu.Lock()
@@ -230,6 +334,9 @@ func (m *Machine) Count(addr, n uint64) (count int) {
 func (m *Machine) CopyIn(dst []byte, addr uint64) int {
 	return m.copy(addr, len(dst), mm.ProtRead, func(page []byte, done int) { copy(dst[done:], page) })
 }
+
+// Zero implements mm.Pages.
+func (m *Machine) Zero(addr uint64, n int) int { return m.CopyOut(addr, make([]byte, n)) }
 
 // CopyOut implements mm.Pages.
 func (m *Machine) CopyOut(addr uint64, src []byte) int {
