@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -58,7 +59,7 @@ func (s *System) RunLinux() (status int) {
 	random := func(b []byte) { s.calls.Random(b) }
 	total, _ := metal.Memory()
 	p := linux.New(linux.Config{
-		Machine: &ring3{time.Now().Add(-time.Duration(s.calls.Monotonic()))}, Calls: s.calls, FDs: s.fds, View: s.view, Random: random, Complain: func(line string) { s.complain(strings.TrimPrefix(line, "kiln: ")) },
+		Machine: &ring3{booted: time.Now().Add(-time.Duration(s.calls.Monotonic()))}, Calls: s.calls, FDs: s.fds, View: s.view, Random: random, Complain: func(line string) { s.complain(strings.TrimPrefix(line, "kiln: ")) },
 		Windows: new(metal.Windows), Memory: total,
 	})
 	info := s.proc.(*procfs.Info)
@@ -131,9 +132,17 @@ func traceConfig(v string) (t linux.Trace) {
 // ring3 is metal as package linux wants it.
 type ring3 struct {
 	booted time.Time // when the monotonic clock was 0
+	regs   sync.Pool // of *metal.UserRegs
 }
 
-func (*ring3) NewRegs() *metal.UserRegs           { return metal.NewUserRegs() }
+func (r *ring3) NewRegs() *metal.UserRegs {
+	if u, ok := r.regs.Get().(*metal.UserRegs); ok {
+		u.Reset()
+		return u
+	}
+	return metal.NewUserRegs()
+}
+func (r *ring3) FreeRegs(u *metal.UserRegs)       { r.regs.Put(u) }
 func (*ring3) Enter(r *metal.UserRegs) metal.Exit { return metal.Enter(r) }
 func (*ring3) Kick(r *metal.UserRegs)             { metal.Kick(r) }
 func (*ring3) CPUs() int                          { return metal.CPUs() }
@@ -153,6 +162,7 @@ func (*ring3) AllocFrame() (mm.Frame, bool) {
 func (*ring3) FreeFrame(f mm.Frame)         { metal.FreeFrame(metal.Frame(f)) }
 func (*ring3) FrameBytes(f mm.Frame) []byte { return metal.Frame(f).Bytes() }
 func (*ring3) IsStill(mem []byte) bool      { return metal.IsStill(mem) }
+func (*ring3) Plenty() bool                 { return metal.PlentyFrames() }
 func (*ring3) MapNew(addr, n uint64, p mm.Prot) (int, bool) {
 	return metal.UserMapNew(uintptr(addr), uintptr(n), metal.Prot(p))
 }
@@ -162,16 +172,19 @@ func (*ring3) MapMemory(addr uint64, mem []byte, p mm.Prot, k mm.Kind) int {
 func (*ring3) MapFrame(addr uint64, f mm.Frame, p mm.Prot) bool {
 	return metal.UserMapFrame(uintptr(addr), metal.Frame(f), metal.Prot(p))
 }
+func (*ring3) Clear(addr, n uint64) int { return metal.UserDiscard(uintptr(addr), uintptr(n)) }
+func (*ring3) Guard(addr, n uint64)     { metal.UserGuard(uintptr(addr), uintptr(n)) }
+func (*ring3) Unguard(addr, n uint64)   { metal.UserUnguard(uintptr(addr), uintptr(n)) }
 func (*ring3) Unmap(addr, n uint64) int { return metal.UserUnmap(uintptr(addr), uintptr(n)) }
 func (*ring3) Protect(addr, n uint64, p mm.Prot) {
 	metal.UserProtect(uintptr(addr), uintptr(n), metal.Prot(p))
 }
-func (*ring3) Move(from, to, n uint64)           { metal.UserMove(uintptr(from), uintptr(to), uintptr(n)) }
-func (*ring3) Count(addr, n uint64) int          { return metal.UserCount(uintptr(addr), uintptr(n)) }
-func (*ring3) Present(addr uint64) uint32        { return metal.UserPresent(uintptr(addr)) }
-func (*ring3) CopyIn(b []byte, addr uint64) int  { return metal.CopyIn(b, addr) }
-func (*ring3) CopyOut(addr uint64, b []byte) int { return metal.CopyOut(addr, b) }
-func (*ring3) Zero(addr uint64, n int) int       { return metal.ZeroUser(addr, n) }
+func (*ring3) Move(from, to, n uint64)                  { metal.UserMove(uintptr(from), uintptr(to), uintptr(n)) }
+func (*ring3) Count(addr, n uint64) int                 { return metal.UserCount(uintptr(addr), uintptr(n)) }
+func (*ring3) Present(addr uint64) (there, used uint32) { return metal.UserPresent(uintptr(addr)) }
+func (*ring3) CopyIn(b []byte, addr uint64) int         { return metal.CopyIn(b, addr) }
+func (*ring3) CopyOut(addr uint64, b []byte) int        { return metal.CopyOut(addr, b) }
+func (*ring3) Zero(addr uint64, n int) int              { return metal.ZeroUser(addr, n) }
 func (*ring3) Kind(addr uint64) (mm.Kind, bool) {
 	k, ok := metal.UserKind(uintptr(addr))
 	return mm.Kind(k), ok

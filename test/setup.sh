@@ -5,6 +5,10 @@ set -eu
 missing=
 command -v qemu-system-x86_64 >/dev/null || missing="$missing qemu-system-x86"
 command -v curl >/dev/null || missing="$missing curl"
+# C programs, test/conformance:
+command -v gcc >/dev/null || missing="$missing gcc libc6-dev"
+command -v g++ >/dev/null || missing="$missing g++"
+command -v musl-gcc >/dev/null || missing="$missing musl-tools"
 [ -z "$missing" ] && exit 0
 if ! command -v apt-get >/dev/null; then
 	echo "setup: please install:$missing (names as on Debian), then run this again" >&2

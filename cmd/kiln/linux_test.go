@@ -11,7 +11,9 @@ import (
 	"testing"
 
 	"kiln/abi"
+	"kiln/host/debian"
 	"kiln/host/elf/elftest"
+	"kiln/host/files"
 	"kiln/host/vm"
 )
 
@@ -112,5 +114,31 @@ func TestBuildLinux(t *testing.T) {
 	got := m.manifest
 	if got.Exe != prog || !reflect.DeepEqual(got.Args, []string{prog, "-y"}) || got.Env[len(got.Env)-1] != "A=2" || got.Trace != "all" {
 		t.Errorf("%+v", got)
+	}
+}
+
+// A package's server is started as one process, unless the user says how.
+func TestService(t *testing.T) {
+	pkg := debian.Service{Args: []string{"-g", "daemon off;"}, Note: "Take care.", Dirs: []string{"/srv/www"}}
+	for _, c := range []struct {
+		pkg        debian.Service
+		args, want []string
+		said, err  string
+	}{
+		{pkg, nil, pkg.Args, "kiln: Take care.\nkiln: running server -g 'daemon off;'; arguments after -- take the place of these\n", ""},
+		{pkg, []string{"-x"}, []string{"-x"}, "", ""},
+		{debian.Service{Cannot: "it forks"}, nil, nil, "", "it forks"},
+		{debian.Service{Cannot: "it forks"}, []string{"--version"}, []string{"--version"}, "", ""},
+		{debian.Service{}, nil, nil, "", ""},
+	} {
+		a, _, errs := testApp(t, &monitor{})
+		set := &files.Set{}
+		got, err := a.service(set, &fileTree{target: "/usr/sbin/server", pkg: c.pkg}, c.args)
+		if !reflect.DeepEqual(got, c.want) || errs.String() != c.said || (err == nil) != (c.err == "") || err != nil && err.Error() != c.err {
+			t.Errorf("%+v %q: %q, %v; said %q", c.pkg, c.args, got, err, errs)
+		}
+		if mode, err := set.Mode("/srv/www"); (err == nil && mode.IsDir()) != (len(c.args) == 0 && len(c.pkg.Dirs) > 0) {
+			t.Errorf("%q: /srv/www: %v, %v", c.args, mode, err)
+		}
 	}
 }

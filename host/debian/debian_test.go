@@ -258,7 +258,7 @@ func TestExtractStaysInside(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = extract(root, tar.NewReader(&b))
+		_, err = extract(root, tar.NewReader(&b), map[string]Owner{})
 		root.Close()
 		if _, there := os.Lstat(outside); there == nil {
 			t.Errorf("%s: wrote outside of the tree", name)

@@ -586,6 +586,23 @@ func (s *system) unit(text string) {
 	}
 }
 
+// ownDirs gives the users that packages have made the directories of their name,
+// if nobody has said whose they are: commands that search for files cannot be
+// read.
+func (s *system) ownDirs() {
+	for _, u := range s.users {
+		if u.id < firstSystemID || u.id == nobodyID {
+			continue
+		}
+		for _, dir := range []string{"run", "var/lib", "var/log", "var/cache", "var/spool"} {
+			p := path.Join(dir, u.name)
+			if info, err := s.root.Lstat(p); err == nil && info.IsDir() {
+				s.give(p, u.name, strconv.Itoa(u.group))
+			}
+		}
+	}
+}
+
 // write writes /etc/passwd, /etc/group and, beside the tree, the owners.
 func (s *system) write(owners string) error {
 	var passwd, group, list strings.Builder

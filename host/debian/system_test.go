@@ -117,6 +117,15 @@ func TestFilesOfScripts(t *testing.T) {
 	}
 }
 
+func TestDirectoriesOfUsers(t *testing.T) {
+	s, _ := obeyed(t, nil, script("adduser --system --no-create-home mysql; mkdir -p /var/lib/mysql /var/log/mysql /var/lib/other /var/log/www-data; chown root:adm /var/log/mysql"))
+	s.ownDirs()
+	want := map[string]Owner{"var/lib/mysql": {100, 65534}, "var/log/mysql": {0, 4}}
+	if !reflect.DeepEqual(s.owners, want) {
+		t.Errorf("%v", s.owners)
+	}
+}
+
 func TestSystemdFiles(t *testing.T) {
 	s, see := obeyed(t, map[string]string{
 		"usr/lib/sysusers.d/a.conf":           "# users\nu srv - \"A server\" /var/lib/srv -\nu! fixed 77:www-data - - -\ng staff2 88\n",
@@ -231,7 +240,7 @@ func FuzzExtract(f *testing.F) {
 		if err := begin(root); err != nil {
 			t.Fatal(err)
 		}
-		extract(root, tar.NewReader(io.LimitReader(bytes.NewReader(data), 1<<20)))
+		extract(root, tar.NewReader(io.LimitReader(bytes.NewReader(data), 1<<20)), map[string]Owner{})
 		if left, _ := os.ReadDir(outer); len(left) != 1 {
 			t.Errorf("written outside of the tree: %v", left)
 		}

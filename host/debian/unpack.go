@@ -22,7 +22,7 @@ import (
 )
 
 // unpackVersion is part of the trees' names: raise it when they change.
-const unpackVersion = 3
+const unpackVersion = 4
 
 // merged are the directories that are links into /usr.
 var merged = []string{"bin", "lib", "lib64", "sbin"}
@@ -52,8 +52,9 @@ func (a *apt) unpack(ctx context.Context, debs []deb, dir string) error {
 		return err
 	}
 	var programs strings.Builder
+	owners := map[string]Owner{}
 	for _, d := range debs {
-		found, err := a.unpackOne(ctx, root, d)
+		found, err := a.unpackOne(ctx, root, d, owners)
 		if err != nil {
 			return fmt.Errorf("%s: %w", d.file, err)
 		}
@@ -61,7 +62,7 @@ func (a *apt) unpack(ctx context.Context, debs []deb, dir string) error {
 			fmt.Fprintf(&programs, "%s %s\n", d.name(), p)
 		}
 	}
-	if err := a.install(ctx, root, debs, dir+ownersSuffix); err != nil {
+	if err := a.install(ctx, root, debs, owners, dir+ownersSuffix); err != nil {
 		return err
 	}
 	if err := finish(root); err != nil {
@@ -90,9 +91,9 @@ func begin(root *os.Root) error {
 }
 
 // unpackOne unpacks one package and returns its programs.
-func (a *apt) unpackOne(ctx context.Context, root *os.Root, d deb) (programs []string, err error) {
+func (a *apt) unpackOne(ctx context.Context, root *os.Root, d deb, owners map[string]Owner) (programs []string, err error) {
 	err = a.readTar(ctx, d, "--fsys-tarfile", func(r *tar.Reader) error {
-		programs, err = extract(root, r)
+		programs, err = extract(root, r, owners)
 		return err
 	})
 	return programs, err
@@ -159,8 +160,9 @@ func (a *apt) scripts(ctx context.Context, d deb) (all []string, err error) {
 }
 
 // install makes what installation would have made of the packages.
-func (a *apt) install(ctx context.Context, root *os.Root, debs []deb, owners string) error {
+func (a *apt) install(ctx context.Context, root *os.Root, debs []deb, owners map[string]Owner, file string) error {
 	s := newSystem(root)
+	s.owners = owners
 	s.sysusers()
 	for _, d := range debs {
 		scripts, err := a.scripts(ctx, d)
@@ -174,11 +176,13 @@ func (a *apt) install(ctx context.Context, root *os.Root, debs []deb, owners str
 	s.units()
 	s.choose()
 	s.loadPHP()
-	return s.write(owners)
+	s.ownDirs()
+	return s.write(file)
 }
 
 // extract writes the files of a tar archive and returns the programs among them.
-func extract(root *os.Root, r *tar.Reader) (programs []string, err error) {
+// It enters those who do not belong to root into owners.
+func extract(root *os.Root, r *tar.Reader, owners map[string]Owner) (programs []string, err error) {
 	for {
 		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -193,6 +197,9 @@ func extract(root *os.Root, r *tar.Reader) (programs []string, err error) {
 		}
 		if err := put(root, name, h, r); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if o := (Owner{uint32(h.Uid), uint32(h.Gid)}); o != (Owner{}) && h.Uid >= 0 && h.Gid >= 0 {
+			owners[name] = o
 		}
 		if isProgram(name, h) {
 			programs = append(programs, "/"+name)

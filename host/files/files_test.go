@@ -145,3 +145,30 @@ func TestParseMapping(t *testing.T) {
 		}
 	}
 }
+
+func TestOwners(t *testing.T) {
+	set := &Set{}
+	set.AddFile("/a", []byte("x"))
+	set.AddFile("/b", []byte("x"))
+	set.SetOwner("/a", 33, 34)
+	set.SetOwner("/none", 1, 1)
+	var b bytes.Buffer
+	if err := set.Write(&b, &abi.Manifest{}); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string][2]uint32{}
+	for rest := b.Bytes(); ; {
+		e, next, ok, err := abi.Next(rest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			break
+		}
+		got[string(e.Name)] = [2]uint32{e.UID, e.GID}
+		rest = next
+	}
+	if want := [2]uint32{33, 34}; got["a"] != want || got["b"] != [2]uint32{} || len(got) != 3 {
+		t.Errorf("%v", got)
+	}
+}

@@ -130,7 +130,6 @@ var families = []family{
 	{regexp.MustCompile(`^perl[\d.]*$`), regexp.MustCompile(`^libperl\.so`), (*collector).perl},
 	{regexp.MustCompile(`^java$`), nil, (*collector).java},
 	{regexp.MustCompile(`^(lua|luajit)[\d.]*$`), regexp.MustCompile(`^liblua`), (*collector).lua},
-	{regexp.MustCompile(`^(erlexec|beam(\.smp)?)$`), nil, (*collector).erlang},
 	{nil, regexp.MustCompile(`^libcrypto\.so`), (*collector).openSSL},
 	{nil, regexp.MustCompile(`^lib(tinfo|ncurses)w?\.so`), (*collector).terminal},
 }
@@ -230,9 +229,6 @@ func (c *collector) lua(string) error {
 	return c.trees("/usr/share/lua", "/usr/local/share/lua", "/usr/lib/x86_64-linux-gnu/lua", "/usr/local/lib/lua")
 }
 
-// erlang brings the run time system: its programs are in ROOT/erts-VERSION/bin.
-func (c *collector) erlang(string) error { return c.trees(path.Dir(c.prefix())) }
-
 func (c *collector) ruby(string) error {
 	if err := c.zones(); err != nil {
 		return err
@@ -266,7 +262,7 @@ func (c *collector) java(string) error {
 // openSSL brings its configuration, modules and certificates.
 func (c *collector) openSSL(string) error {
 	c.try("/etc/ssl/openssl.cnf")
-	return c.trees("/usr/lib/ssl", "/etc/ssl/certs", "/usr/lib/x86_64-linux-gnu/ossl-modules", "/etc/pki/tls/openssl.cnf", "/etc/pki/tls/certs")
+	return c.trees("/usr/lib/ssl", "/etc/ssl/certs", "/usr/lib/x86_64-linux-gnu/ossl-modules", "/usr/lib/x86_64-linux-gnu/engines-3", "/etc/pki/tls/openssl.cnf", "/etc/pki/tls/certs")
 }
 
 // terminal brings the description of the terminal.

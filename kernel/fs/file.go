@@ -334,13 +334,12 @@ func (f *File) Seek(off int64, whence int) (int64, error) {
 			return 0, syscall.EINVAL // as tmpfs
 		}
 		off += size
-	case 3, 4: // SEEK_DATA, SEEK_HOLE: all is data, the end is a hole
-		if off < 0 || off >= size {
+	case 3, 4: // SEEK_DATA, SEEK_HOLE
+		at, ok := seekHole(f.ops, off, size, whence == 4)
+		if !ok {
 			return 0, syscall.ENXIO
 		}
-		if whence == 4 {
-			off = size
-		}
+		off = at
 	default:
 		return 0, syscall.EINVAL
 	}

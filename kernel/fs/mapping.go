@@ -201,7 +201,12 @@ func (m *memFile) closeWindow() {
 	m.window = window{}
 	if w.dirty {
 		used := w.mem[:min(m.size, int64(len(w.mem)))]
+		kept := 0
 		for off := 0; off < len(used); off += chunkSize {
+			if off-kept >= minWindow {
+				w.from.Discard(w.mem[kept:off]) // else a hole that was looked into would use memory, and all data twice
+				kept = off
+			}
 			part := used[off:min(len(used), off+chunkSize)]
 			if off >= len(m.base) && zeroes(part) || w.lacks(int64(off), int64(off+len(part))) {
 				continue

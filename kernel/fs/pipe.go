@@ -112,11 +112,12 @@ func (e *pipeEnd) Write(b []byte) (int, error) {
 		b = b[:free]
 	}
 	if e.packets || len(p.packets) > 0 {
-		b = b[:min(len(b), pipeBuf)]
 		if len(p.packets) == 0 && p.n > 0 {
 			p.packets = append(p.packets, p.n)
 		}
-		p.packets = append(p.packets, len(b))
+		for n := len(b); n > 0; n -= pipeBuf {
+			p.packets = append(p.packets, min(n, pipeBuf))
+		}
 	}
 	p.put(b)
 	p.mu.Unlock()

@@ -43,6 +43,7 @@ func newMachine(t testing.TB) *machine {
 	}
 }
 
+func (m *machine) FreeRegs(*metal.UserRegs) {}
 func (m *machine) NewRegs() *metal.UserRegs { return metal.NewUserRegs() }
 func (m *machine) CPUs() int                { return 2 }
 func (m *machine) Features() uint32         { return 0 }

@@ -48,6 +48,8 @@ type futexWaiter struct {
 	// with an owner. addr is that futex's word.
 	owner int32
 	addr  uint64
+	// target is the futex that the waiter is to be requeued to, if it is not zero.
+	target mm.FutexKey
 }
 
 func (f *futexTable) bucket(k mm.FutexKey) *futexBucket {
@@ -96,7 +98,7 @@ func (b *futexBucket) wake(key mm.FutexKey, n int, bits uint32) (woken int, err 
 	for w := b.first; w != nil && woken < n; {
 		next := w.next
 		if w.key == key && w.bits&bits != 0 {
-			if w.owner != 0 {
+			if w.owner != 0 || w.target != (mm.FutexKey{}) {
 				return woken, syscall.EINVAL
 			}
 			b.release(w)
@@ -287,7 +289,7 @@ func (a *futexBucket) move(from mm.FutexKey, b *futexBucket, to mm.FutexKey, n i
 	for w := a.first; w != nil && moved < n; {
 		next, end := w.next, w == last
 		if w.key == from {
-			if w.owner != 0 {
+			if w.owner != 0 || w.target != (mm.FutexKey{}) {
 				return moved, syscall.EINVAL
 			}
 			a.remove(w)
@@ -381,8 +383,8 @@ const (
 	futexTrylockPI
 	futexWaitBitset
 	futexWakeBitset
-	_ // FUTEX_WAIT_REQUEUE_PI, FUTEX_CMP_REQUEUE_PI: no library uses them
-	_
+	futexWaitRequeuePI
+	futexCmpRequeuePI
 	futexLockPI2
 
 	futexPrivate  = 128
@@ -411,12 +413,12 @@ func futex(t *Task, a [6]uint64) (uint64, error) {
 	a[1] = uint64(uint32(a[1]))
 	addr, private, v := a[0], a[1]&futexPrivate != 0, uint32(a[2])
 	op := a[1] &^ (futexPrivate | futexRealtime)
-	if a[1]&futexRealtime != 0 && op != futexWaitBitset && op != futexLockPI2 {
+	if a[1]&futexRealtime != 0 && op != futexWaitBitset && op != futexLockPI2 && op != futexWaitRequeuePI {
 		return 0, syscall.ENOSYS
 	}
 	deadline := int64(never)
 	switch op {
-	case futexWait, futexWaitBitset, futexLockPI, futexLockPI2:
+	case futexWait, futexWaitBitset, futexLockPI, futexLockPI2, futexWaitRequeuePI:
 		var err error
 		if deadline, err = t.futexDeadline(a[1], a[3]); err != nil {
 			return 0, err
@@ -436,6 +438,10 @@ func futex(t *Task, a [6]uint64) (uint64, error) {
 		n, err = t.p.futexRequeue(addr, a[4], private, int(int32(v)), int(int32(a[3])), op == futexCmpRequeue, uint32(a[5]))
 	case futexWakeOp:
 		n, err = t.p.futexWakeOp(addr, a[4], private, wakeCount(v), wakeCount(uint32(a[3])), uint32(a[5]))
+	case futexWaitRequeuePI:
+		err = t.futexWaitRequeue(addr, a[4], private, v, ^uint32(0), deadline)
+	case futexCmpRequeuePI:
+		n, err = t.p.futexCmpRequeue(addr, a[4], private, int(int32(v)), int(int32(a[3])), uint32(a[5]))
 	case futexLockPI, futexLockPI2:
 		err = t.lockOwned(addr, private, deadline, false)
 	case futexTrylockPI:

@@ -188,18 +188,24 @@ func TestFutexTimeout(t *testing.T) {
 		const late = -int64(syscall.ETIMEDOUT)
 		a, ts := p.alloc(4096), p.alloc(4096)
 		p.put(a, 0)
+		begun := time.Now()
 		for _, c := range []struct {
 			name string
 			op   uint64
-			at   time.Duration
+			now  int64
+			in   time.Duration
 		}{
-			{"relative", futexWait, 20 * time.Millisecond},
-			{"monotonic", futexWaitBitset, time.Duration(p.m.Monotonic()) + 40*time.Millisecond},
-			{"real-time", futexWaitBitset | futexRealtime, time.Duration(time.Now().UnixNano()) + 60*time.Millisecond},
-			{"passed", futexWaitBitset, 1},
+			{"relative", futexWait, 0, 20 * time.Millisecond},
+			{"monotonic", futexWaitBitset, p.m.Monotonic(), 20 * time.Millisecond},
+			{"real-time", futexWaitBitset | futexRealtime, time.Now().UnixNano(), 20 * time.Millisecond},
+			{"passed", futexWaitBitset, 0, 1},
 		} {
-			p.put(ts, uint64(c.at/time.Second), uint64(c.at%time.Second))
 			start := time.Now()
+			at := time.Duration(c.now) + c.in
+			if c.now != 0 {
+				at += start.Sub(begun)
+			}
+			p.put(ts, uint64(at/time.Second), uint64(at%time.Second))
 			p.want(c.name, u.call(syscall.SYS_FUTEX, a, c.op|futexPrivate, 0, ts, 0, ^uint64(0)), late)
 			if d := time.Since(start); c.name != "passed" && (d < 5*time.Millisecond || d > 2*time.Second) {
 				t.Errorf("%s: took %v", c.name, d)

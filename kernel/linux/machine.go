@@ -12,6 +12,9 @@ import (
 type Machine interface {
 	mm.Pages
 	NewRegs() *metal.UserRegs
+	// FreeRegs takes back the registers of a thread that has ended. They may
+	// be kicked still.
+	FreeRegs(*metal.UserRegs)
 	// Enter runs ring 3 until the program makes a system call, faults, or is
 	// kicked.
 	Enter(*metal.UserRegs) metal.Exit

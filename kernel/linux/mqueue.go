@@ -189,7 +189,11 @@ func (t *Task) openQueue(name string, flags int, mode uint32, attr uint64) (*mqu
 	case flags&syscall.O_ACCMODE == syscall.O_ACCMODE:
 		return nil, syscall.EINVAL
 	}
-	if limit, _ := t.p.calls.Limit(rlimitMsgqueue); max*(size+48) > limit {
+	limit, _ := t.p.calls.Limit(rlimitMsgqueue)
+	for _, q := range x.queues {
+		limit -= min(limit, queueBytes(q.max, q.size))
+	}
+	if queueBytes(max, size) > limit {
 		return nil, syscall.EMFILE
 	}
 	q := &mqueue{name: name, max: max, size: size}
@@ -203,6 +207,13 @@ func (t *Task) openQueue(name string, flags int, mode uint32, attr uint64) (*mqu
 }
 
 const rlimitMsgqueue = 12
+
+// queueBytes is how much of the limit a queue takes: each message with what Linux
+// needs to keep it.
+func queueBytes(messages, size uint64) uint64 {
+	const keep = 48 + 80 // struct msg_msg, struct posix_msg_tree_node
+	return messages*size + min(messages, mqMaxPriority)*keep
+}
 
 func mqUnlink(t *Task, a [6]uint64) (uint64, error) {
 	name, err := t.mqName(a[0])

@@ -116,6 +116,10 @@ func TestLikeLinux(t *testing.T) {
 		{"prctl", prctlScenario},
 		{"scheduling", schedScenario},
 		{"filters", filterScenario},
+		{"ipc", ipcScenario},
+		{"mqueue", mqScenario},
+		{"self", selfScenario},
+		{"policies", policyScenario},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			var theirs, ours notes

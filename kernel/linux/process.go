@@ -7,6 +7,7 @@ package linux
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 	"runtime"
 	"syscall"
 )
@@ -356,7 +357,7 @@ func ioprioSet(t *Task, a [6]uint64) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if class := uint32(a[2]) >> 13; class > 3 || class == 0 && uint32(a[2]) != 0 {
+	if class := uint32(a[2]) >> 13 & 7; class > 3 || class == 0 && uint32(a[2]) != 0 {
 		return 0, syscall.EINVAL
 	}
 	t.p.mu.Lock()
@@ -367,14 +368,21 @@ func ioprioSet(t *Task, a [6]uint64) (uint64, error) {
 	return 0, nil
 }
 
-// getcpu always says the first CPU and node: while it runs in the kernel, a
-// thread is on none for sure. The vDSO's reads the number in ring 3.
+// getcpu says the first CPU that the thread may be on, and the only node: while it
+// runs in the kernel, a thread is on none for sure. The vDSO's reads the number in
+// ring 3.
 func getcpu(t *Task, a [6]uint64) (uint64, error) {
-	for _, addr := range a[:2] {
+	t.p.mu.Lock()
+	cpu := bits.TrailingZeros64(t.affinity | 1<<63)
+	t.p.mu.Unlock()
+	if cpu == 63 {
+		cpu = 0
+	}
+	for i, addr := range a[:2] {
 		if addr == 0 {
 			continue
 		}
-		if err := t.put32(addr, 0); err != nil {
+		if err := t.put32(addr, [...]uint32{uint32(cpu), 0}[i]); err != nil {
 			return 0, err
 		}
 	}
@@ -454,6 +462,13 @@ const (
 	prGetTSC          = 25
 	prSetTSC          = 26
 	prGetSecurebits   = 27
+	prSetSecurebits   = 28
+	prPerfDisable     = 31
+	prPerfEnable      = 32
+	prMCEKill         = 33
+	prMCEKillGet      = 34
+	prSetMemoryMerge  = 67
+	prGetMemoryMerge  = 68
 	prSetTimerslack   = 29
 	prGetTimerslack   = 30
 	prSetMM           = 35
@@ -479,6 +494,25 @@ type settings struct {
 	subreaper   bool
 	noHuge      bool
 	capsGone    uint64
+	secureBits  uint64
+	mceKill     uint64 // 2 minus PR_MCE_KILL's policy
+	merge       bool
+}
+
+const mceKillDefault = 2
+
+// setMCEKill is prctl(PR_MCE_KILL).
+func (s *settings) setMCEKill(a [6]uint64) error {
+	const clear, set = 0, 1
+	switch {
+	case a[3]|a[4] != 0, a[1] > set, a[1] == clear && a[2] != 0, a[2] > mceKillDefault:
+		return syscall.EINVAL
+	case a[1] == clear:
+		s.mceKill = 0
+	default:
+		s.mceKill = mceKillDefault - a[2]
+	}
+	return nil
 }
 
 func b2u(b bool) uint64 {
@@ -599,8 +633,35 @@ func (t *Task) setting(a [6]uint64) (uint64, error) {
 			return 0, syscall.EINVAL
 		}
 		return 0, nil
-	case prGetSecurebits, prGetTiming:
+	case prGetTiming, prPerfDisable, prPerfEnable:
 		return 0, nil
+	case prGetSecurebits:
+		return s.secureBits, nil
+	case prSetSecurebits:
+		const known = 0xff
+		if a[1]&^known != 0 || t.p.view.Cred().EUID != 0 {
+			return 0, syscall.EPERM
+		}
+		s.secureBits = a[1]
+		return 0, nil
+	case prMCEKill: // memory never reports an error here
+		return 0, s.setMCEKill(a)
+	case prMCEKillGet:
+		if a[1]|a[2]|a[3]|a[4] != 0 {
+			return 0, syscall.EINVAL
+		}
+		return mceKillDefault - s.mceKill, nil
+	case prSetMemoryMerge:
+		if a[2]|a[3]|a[4] != 0 {
+			return 0, syscall.EINVAL
+		}
+		s.merge = a[1] != 0
+		return 0, nil
+	case prGetMemoryMerge:
+		if a[1]|a[2]|a[3]|a[4] != 0 {
+			return 0, syscall.EINVAL
+		}
+		return b2u(s.merge), nil
 	case prSetTiming:
 		if a[1] != 0 {
 			return 0, syscall.EINVAL

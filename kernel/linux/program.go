@@ -5,6 +5,7 @@ package linux
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"kiln/kernel/fs"
 	"kiln/kernel/linux/mm"
@@ -144,10 +145,23 @@ func (p *Program) end(status int) {
 	for _, t := range p.all() {
 		t.interrupt()
 	}
-	for _, fd := range p.fds.Open() {
-		p.fds.Close(fd) // connections end in order
-	}
+	p.closeFiles()
 	close(p.done)
+}
+
+// closingTime is how long the closing of files may take at the end.
+const closingTime = 2 * time.Second
+
+// closeFiles closes all files, so that connections end in order; of many thousands
+// only some, because the machine is to end, too.
+func (p *Program) closeFiles() {
+	start := time.Now()
+	for _, fd := range p.fds.Open() {
+		if time.Since(start) > closingTime {
+			return
+		}
+		p.fds.Close(fd)
+	}
 }
 
 // remove takes a thread that has ended off the list. The last one ends the

@@ -202,8 +202,22 @@ type taskSignals struct {
 
 func (s *taskSignals) init() { s.alt.flags = ssDisable }
 
-// maxQueued is the limit of what can be queued (RLIMIT_SIGPENDING).
-const maxQueued = 32768
+// signalLimit is how many signals can be queued (RLIMIT_SIGPENDING).
+func (p *Program) signalLimit() uint64 {
+	const sigPending = 11
+	soft, _ := p.calls.Limit(sigPending)
+	return soft
+}
+
+// queuedSignals counts what is queued for all threads. The caller holds p.mu and
+// signals.mu.
+func (p *Program) queuedSignals() uint64 {
+	n := len(p.signals.shared.list)
+	for _, t := range p.tasks {
+		n += len(t.sig.pending.list)
+	}
+	return uint64(n)
+}
 
 // Signal sends a signal to the process, as somebody outside of it.
 func (p *Program) Signal(sig int) {
@@ -276,8 +290,13 @@ func (p *Program) enqueue(to *Task, s queued) (target *Task, merged bool, err er
 		}
 		return nil, false, nil
 	}
-	if sig >= firstQueued && len(q.list) >= maxQueued && s.info.code() != codeKernel {
-		return nil, false, syscall.EAGAIN
+	if sig >= firstQueued && s.info.code() != codeKernel && p.queuedSignals() >= p.signalLimit() {
+		if s.info.code() != codeUser {
+			return nil, false, syscall.EAGAIN
+		}
+		if q.set.has(sig) { // as if it were one that is not queued
+			return nil, true, nil
+		}
 	}
 	if !q.add(s) {
 		return nil, true, nil

@@ -211,4 +211,6 @@ func (t *Task) finish() {
 		t.leaveSignals()
 	}
 	t.p.remove(t, t.status)
+	t.calls.End()
+	t.p.m.FreeRegs(t.regs)
 }

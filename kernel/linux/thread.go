@@ -221,6 +221,9 @@ func (t *Task) noProcess(what string, flags uint64) (uint64, error) {
 	if flags&cloneNew != 0 {
 		return 0, syscall.EPERM // a namespace
 	}
+	if flags&clonePIDFD != 0 { // who asks for that has another way, or only wants to know whether it works
+		return 0, syscall.ENOSYS
+	}
 	t.p.once.Do(func() {
 		line := "kiln: " + what + ": a unikernel runs one process, and cannot start another"
 		if hint := processHint(t.p.args); hint != "" {
@@ -266,7 +269,7 @@ var processHints = [...]struct{ program, hint string }{
 	{"dnsmasq", "dnsmasq: --keep-in-foreground"},
 	{"unbound", "unbound: -d"},
 	{"named", "BIND: -g"},
-	{"squid", "squid: -N"},
+	{"squid", "squid: -N, access_log none, pinger_enable off"},
 	{"slapd", "slapd: -d none"},
 	{"tinyproxy", "tinyproxy: -d"},
 	{"gunicorn", "gunicorn has worker processes: use a server with threads, such as waitress"},

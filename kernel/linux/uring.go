@@ -79,7 +79,14 @@ type requester struct{ p *Program }
 
 func (requester) Ready() uint32             { return 0 }
 func (requester) Watch(func(uint32)) func() { return func() {} }
-func (r requester) Signal(sig int)          { r.p.send(nil, queued{info: newInfo(sig, codeKernel)}) }
+
+// Signal raises SIGPIPE, which a write may cause as part of io_uring_enter. What else
+// calls raise would be a worker's of Linux's, and lost.
+func (r requester) Signal(sig int) {
+	if sig == int(syscall.SIGPIPE) {
+		r.p.send(nil, queued{info: newInfo(sig, codeKernel)})
+	}
+}
 
 // requestMemory is the program's memory for requests.
 type requestMemory struct{ p *Program }

@@ -4,6 +4,7 @@ package linux
 
 import (
 	"encoding/binary"
+	"math/rand"
 	"strings"
 	"syscall"
 	"testing"
@@ -117,6 +118,9 @@ type completed struct {
 // take takes all completions that are there.
 func (r *testRing) take() (list []completed) {
 	head, tail := r.p.get32(r.ring+ringCQHead), r.p.get32(r.ring+ringCQTail)
+	if tail-head > r.cq { // a test has made nonsense of it
+		head = tail
+	}
 	for ; head != tail; head++ {
 		b := r.p.bytes(r.ring+ringCQEs+16*uint64(head%r.cq), 16)
 		le := binary.LittleEndian
@@ -351,6 +355,90 @@ func TestRingHostile(t *testing.T) {
 	}); status != 0 {
 		t.Errorf("exit status %d", status)
 	}
+}
+
+// Random submissions and registrations, with what is plausible now and then. Nothing
+// of the kernel may break, and all ends when the ring is closed.
+func TestRingRandom(t *testing.T) {
+	rounds := 20000
+	if testing.Short() {
+		rounds = 300
+	}
+	for _, flags := range []uint32{0, 1 << 7, 2, 1<<10 | 1<<11, 1 << 6} {
+		p := newProgram(t)
+		rnd := rand.New(rand.NewSource(int64(flags)))
+		if status := p.run(func(u *user) { randomRequests(p, u, rnd, flags, rounds) }); status != 0 {
+			t.Errorf("flags %#x: exit status %d, %s", flags, status, p.said())
+		}
+	}
+}
+
+func randomRequests(p *program, u *user, rnd *rand.Rand, flags uint32, rounds int) {
+	r := newRing(p, u, 16, flags)
+	u.handler(p, int(syscall.SIGPIPE), 0, 0, func(*user, int, uint64, uint64) {})
+	in, out := p.pipe(u)
+	ev := int32(u.call(syscall.SYS_EVENTFD2, 0, 0))
+	buf := p.alloc(1 << 16)
+	if err := p.space.CopyOut(buf+0x1000, []byte("name\x00")); err != nil {
+		p.t.Error(err)
+	}
+	p.put(buf+0x2000, buf, 64, buf+0x3000, 8)
+	p.put(buf+0x4000, 0, 1000)
+	addresses := []uint64{0, buf, buf + 0x1000, buf + 0x2000, buf + 0x4000, 8, 1 << 47, 1<<64 - 1, r.ring, r.sqes, buf + 1<<16 - 3}
+	numbers := []uint64{0, 1, 2, 3, 8, 64, 4096, 1 << 31, 1<<32 - 1, 1<<64 - 1}
+	files := []int32{in, out, ev, int32(r.fd), -1, 0, 1, 2, 99, -100}
+	pick := func(list []uint64) uint64 {
+		if rnd.Intn(20) == 0 {
+			return rnd.Uint64()
+		}
+		return list[rnd.Intn(len(list))]
+	}
+	for range rounds {
+		e := entry{
+			op: uint8(rnd.Intn(66)), fd: files[rnd.Intn(len(files))], off: pick(numbers), addr: pick(addresses), len: uint32(pick(numbers)),
+			data: uint64(rnd.Intn(8)), buf: uint16(rnd.Intn(3)),
+		}
+		if rnd.Intn(3) == 0 {
+			e.flags = uint8(rnd.Intn(128))
+		}
+		if rnd.Intn(3) == 0 {
+			e.more, e.index, e.addr3, e.prio = uint32(pick(numbers)), uint32(pick(numbers)), pick(addresses), uint16(pick(numbers))
+		}
+		if rnd.Intn(4) == 0 {
+			e.off = pick(addresses)
+		}
+		if rnd.Intn(2) == 0 && (e.op == 11 || e.op == 12 || e.op == 15) { // a time that is one
+			e.prio, e.buf, e.index, e.len, e.more = 0, 0, 0, 1, uint32(rnd.Intn(64))
+			e.addr, e.off = buf+0x4000, uint64(rnd.Intn(3))
+			if e.op == 12 {
+				e.len, e.addr, e.off = 0, uint64(rnd.Intn(8)), buf+0x4000
+			}
+		}
+		if rnd.Intn(2) == 0 && (e.op == 6 || e.op == 7 || e.op == 14) {
+			e.prio, e.buf, e.index, e.off, e.len, e.more = 0, 0, 0, 0, uint32(rnd.Intn(8)), uint32(rnd.Intn(64))
+			e.addr = uint64(rnd.Intn(8))
+			if e.op == 6 {
+				e.addr, e.len = 0, e.len&1
+			}
+		}
+		if e.op == 19 && e.fd != 99 { // CLOSE would end the game soon
+			e.fd = -1
+		}
+		r.push(e)
+		switch rnd.Intn(8) {
+		case 0:
+			r.enter(uint64(rnd.Intn(20)), 0)
+		case 1:
+			u.call(sysIoUringEnter, r.fd, uint64(rnd.Intn(20)), 0, uint64(rnd.Intn(4)), pick(addresses), pick(numbers))
+		case 2:
+			u.call(sysIoUringRegister, r.fd, uint64(rnd.Intn(28)), pick(addresses), uint64(rnd.Intn(4)))
+		case 3:
+			r.take()
+		case 4:
+			r.store(uint64(4*rnd.Intn(80)), uint32(pick(numbers)))
+		}
+	}
+	u.call(syscall.SYS_CLOSE, r.fd)
 }
 
 // More completions than there is room for are kept.

@@ -31,6 +31,9 @@ func frameReserve() uintptr { return max(4<<20, phys.total/32) }
 // reserve, because what is to be mapped has been allocated already.
 func tableReserve() uintptr { return frameReserve() / 2 }
 
+// PlentyFrames reports whether more than an eighth of the machine's memory is free.
+func PlentyFrames() bool { return phys.total-phys.used > phys.total/8 }
+
 // AllocFrame returns a zeroed frame; false: there is no memory left for programs.
 func AllocFrame() (Frame, bool) {
 	var f [1]Frame

@@ -66,10 +66,16 @@ const msrTSCAux = 0xc0000103
 //go:noinline
 func NewUserRegs() *UserRegs {
 	r := new(UserRegs) // not inlined, it is on the heap
-	r.check()
-	r.CS, r.SS, r.Flags = 0x23, 0x1b, 0x202
-	r.resetFP()
+	r.Reset()
 	return r
+}
+
+// Reset makes r as NewUserRegs returns it. Nobody is in Enter with it; a Kick for
+// who has used it before may make the next Enter return early.
+func (r *UserRegs) Reset() {
+	r.check()
+	*r = UserRegs{CS: 0x23, SS: 0x1b, Flags: 0x202}
+	r.resetFP()
 }
 
 func (r *UserRegs) addr() uintptr { return uintptr(unsafe.Pointer(r)) }

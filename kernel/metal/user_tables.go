@@ -28,9 +28,11 @@ const userEnd = UserEnd
 
 const (
 	pteU     = 1 << 2  // open to ring 3
+	pteA     = 1 << 5  // accessed
 	pteD     = 1 << 6  // dirty
 	pteOwned = 1 << 10 // ours: the frame is freed when the page is unmapped
 	pteStill = 1 << 11 // ours: nobody may write to the frame
+	pteGuard = pteOwned | pteStill
 	pteUser  = pteP | pteW | pteU
 )
 
@@ -120,13 +122,18 @@ const (
 	// Still is another's, and neither goes nor changes: the page is never
 	// writable, whatever its rights are, and an owned one can take its place.
 	Still
+	// Guard is no page: there is no frame, and who touches it faults, until the
+	// guard is unmapped.
+	Guard
 )
 
 // kindFlags has the bits of each kind.
-var kindFlags = [...]uint64{Lent: 0, Owned: pteOwned, Still: pteStill}
+var kindFlags = [...]uint64{Lent: 0, Owned: pteOwned, Still: pteStill, Guard: pteGuard}
 
 func userKind(v uint64) Kind {
 	switch {
+	case v&pteGuard == pteGuard:
+		return Guard
 	case v&pteOwned != 0:
 		return Owned
 	case v&pteStill != 0:
@@ -224,7 +231,7 @@ func enterPages(addr uintptr, frames []Frame, prot Prot, kind Kind) (n int) {
 // replaceStill makes v the entry at e if that has a still page, and returns it.
 func replaceStill(e uintptr, v uint64) (old uint64, ok bool) {
 	for {
-		if old = atomicLoad64(e); old&pteStill == 0 {
+		if old = atomicLoad64(e); old&pteGuard != pteStill {
 			return old, false
 		}
 		if atomicCAS64(e, old, v) { // the CPU may have set the accessed bit
@@ -260,22 +267,23 @@ func UserKind(addr uintptr) (k Kind, ok bool) {
 	return userKind(v), v != 0
 }
 
-// UserPresent tells which of the 32 pages from addr on there are, bit by bit; addr
-// is a multiple of their size.
-func UserPresent(addr uintptr) (there uint32) {
+// UserPresent tells which of the 32 pages from addr on there are, bit by bit, and
+// which have been accessed; addr is a multiple of their size.
+func UserPresent(addr uintptr) (there, used uint32) {
 	if addr&(32*pageSize-1) != 0 || addr >= UserEnd {
 		panic("metal: not a group of user pages")
 	}
 	userTables.RLock()
 	if e := userPTE(addr, false); e != 0 {
 		for i := uintptr(0); i < 32; i++ {
-			if atomicLoad64(e+i*8) != 0 {
+			if v := atomicLoad64(e + i*8); v != 0 {
 				there |= 1 << i
+				used |= uint32(v/pteA&1) << i
 			}
 		}
 	}
 	userTables.RUnlock()
-	return there
+	return there, used
 }
 
 // UserDirty reports whether the page at addr was written since it was mapped.
@@ -320,7 +328,11 @@ func eachUserTable(addr, n uintptr, f func(va, e, count uintptr)) {
 // not empty.
 func eachUserPage(addr, n uintptr, f func(va, e uintptr)) {
 	eachUserTable(addr, n, func(va, e, count uintptr) {
-		for ; count > 0; count-- {
+		for end := e + count*8; e != end; {
+			if emptyLine(e, end) {
+				va, e = va+8*pageSize, e+64
+				continue
+			}
 			if atomicLoad64(e) != 0 {
 				f(va, e)
 			}
@@ -329,20 +341,61 @@ func eachUserPage(addr, n uintptr, f func(va, e uintptr)) {
 	})
 }
 
+// emptyLine reports whether e begins a cache line of eight entries, below end, that
+// are all empty: most of a table is. What is entered meanwhile may be missed.
+func emptyLine(e, end uintptr) bool {
+	if e&63 != 0 || end-e < 64 {
+		return false
+	}
+	p := (*[8]uint64)(unsafe.Pointer(e))
+	return p[0]|p[1]|p[2]|p[3]|p[4]|p[5]|p[6]|p[7] == 0
+}
+
 // UserCount returns the number of pages in [addr, addr+n).
 func UserCount(addr, n uintptr) (count int) {
 	checkUserRange(addr, n)
 	userTables.RLock()
-	eachUserPage(addr, n, func(_, _ uintptr) { count++ })
+	eachUserPage(addr, n, func(_, e uintptr) {
+		if userKind(atomicLoad64(e)) != Guard {
+			count++
+		}
+	})
 	userTables.RUnlock()
 	return count
+}
+
+// UserGuard puts guards where there is nothing in [addr, addr+n).
+func UserGuard(addr, n uintptr) {
+	checkUserRange(addr, n)
+	userTables.RLock()
+	e := uintptr(0)
+	for va := addr; va < addr+n; va += pageSize {
+		if e += 8; va == addr || va&(largePage-1) == 0 {
+			e = userPTE(va, true)
+		}
+		atomicCAS64(e, 0, pteHeld|pteNX|pteGuard)
+	}
+	userTables.RUnlock()
+}
+
+// UserUnguard takes guards away.
+func UserUnguard(addr, n uintptr) {
+	checkUserRange(addr, n)
+	userTables.RLock()
+	eachUserPage(addr, n, func(_, e uintptr) { atomicCAS64(e, pteHeld|pteNX|pteGuard, 0) })
+	userTables.RUnlock()
 }
 
 // UserUnmap takes the program's pages in [addr, addr+n) away, and returns how many
 // there were. When it returns, no CPU can reach them, and owned frames are free.
 // It frees the page tables whose whole range it is given. It may run beside all
 // else on other pages, and beside what maps on the same.
-func UserUnmap(addr, n uintptr) (count int) {
+func UserUnmap(addr, n uintptr) (count int) { return unmapUser(addr, n, false) }
+
+// UserDiscard is UserUnmap that leaves guards.
+func UserDiscard(addr, n uintptr) (count int) { return unmapUser(addr, n, true) }
+
+func unmapUser(addr, n uintptr, guards bool) (count int) {
 	checkUserRange(addr, n)
 	fl := newFlusher()
 	userTables.RLock()
@@ -350,10 +403,10 @@ func UserUnmap(addr, n uintptr) (count int) {
 		if len(fl.frames) >= maxFrames {
 			fl.drain()
 		}
-		count += fl.takePages(va, e, entries)
+		count += fl.takePages(va, e, entries, guards)
 	})
 	userTables.RUnlock()
-	if n >= largePage {
+	if n >= largePage && !guards {
 		userTables.Lock()
 		fl.takeTables(dmapBase+bootTables, 4, 0, addr, addr+n)
 		userTables.Unlock()
@@ -371,8 +424,8 @@ func UserProtect(addr, n uintptr, prot Prot) {
 	flags := userFlags(prot)
 	userTables.RLock()
 	eachUserPage(addr, n, func(va, e uintptr) {
-		for v := atomicLoad64(e); v != 0; v = atomicLoad64(e) {
-			const keep = addrMask | pteOwned | pteStill | pteD
+		for v := atomicLoad64(e); v != 0 && userKind(v) != Guard; v = atomicLoad64(e) {
+			const keep = addrMask | pteOwned | pteStill | pteA | pteD
 			to := v&keep | flags
 			if v&pteStill != 0 {
 				to &^= pteW
@@ -434,18 +487,24 @@ func (fl *flusher) page(va uintptr, v uint64) {
 }
 
 // takePages takes out the pages of a table, from entry e on, which is for va, and
-// returns how many there were.
-func (fl *flusher) takePages(va, e, entries uintptr) (count int) {
-	for end := e + entries*8; e != end; e += 8 {
-		if atomicLoad64(e) != 0 {
-			v := atomicSwap64(e, 0)
-			count++
+// returns how many there were. guards: they stay.
+func (fl *flusher) takePages(va, e, entries uintptr, guards bool) (count int) {
+	for end := e + entries*8; e != end; {
+		if emptyLine(e, end) {
+			va, e = va+8*pageSize, e+64
+			continue
+		}
+		if v := atomicLoad64(e); v != 0 && !(guards && userKind(v) == Guard) {
+			v = atomicSwap64(e, 0)
 			fl.page(va, v)
-			if v&pteOwned != 0 {
+			if userKind(v) != Guard {
+				count++
+			}
+			if userKind(v) == Owned {
 				fl.frames = append(fl.frames, Frame(v&addrMask))
 			}
 		}
-		va += pageSize
+		va, e = va+pageSize, e+8
 	}
 	return count
 }

@@ -210,6 +210,33 @@ func (s *inet) recvControl(m *socket.Message, c *tcpip.ReceivableControlMessages
 	if c.HasTClass {
 		put32(syscall.SOL_IPV6, syscall.IPV6_TCLASS, c.TClass)
 	}
+	if c.HasOriginalDstAddress {
+		s.putDestination(put, c.OriginalDstAddress)
+	}
+}
+
+// IP_RECVORIGDSTADDR and its like for IPv6, and their messages.
+const (
+	ipOrigDst   = 20
+	ipv6OrigDst = 74
+)
+
+// putDestination tells where a datagram was sent to, as a socket address.
+func (s *inet) putDestination(put func(level, typ int, data []byte), to tcpip.FullAddress) {
+	var b [28]byte
+	binary.BigEndian.PutUint16(b[2:], to.Port)
+	if s.family == syscall.AF_INET {
+		b[0] = syscall.AF_INET
+		copy(b[4:8], to.Addr.AsSlice())
+		put(syscall.SOL_IP, ipOrigDst, b[:16])
+		return
+	}
+	b[0] = syscall.AF_INET6
+	if to.Addr.Len() == 4 { // as ::ffff:a.b.c.d
+		b[18], b[19] = 0xff, 0xff
+	}
+	copy(b[24-to.Addr.Len():24], to.Addr.AsSlice())
+	put(syscall.SOL_IPV6, ipv6OrigDst, b[:28])
 }
 
 func (s *inet) putTimestamp(put func(level, typ int, data []byte), t time.Time) {

@@ -152,13 +152,10 @@ func (s *netlink) Option(level, name int, val []byte) (int, error) {
 }
 
 func (s *netlink) SetOption(level, name int, val []byte) error {
-	const solNetlink, extAck, strictCheck = 270, 11, 12
 	if len(val) < 4 {
 		return syscall.EINVAL
 	}
-	switch {
-	case level == syscall.SOL_SOCKET && (name == syscall.SO_RCVBUF || name == syscall.SO_SNDBUF),
-		level == solNetlink && (name == extAck || name == strictCheck):
+	if level == syscall.SOL_SOCKET && tunes[name] || level == solNetlink && name >= 1 && name <= netlinkStrictCheck {
 		return nil
 	}
 	return syscall.ENOPROTOOPT
@@ -187,7 +184,7 @@ func (s *netlink) Send(m *socket.Message, _ int) (int, error) {
 	for b := req; len(b) >= syscall.NLMSG_HDRLEN; {
 		n := int(binary.LittleEndian.Uint32(b))
 		if n < syscall.NLMSG_HDRLEN || n > len(b) {
-			return 0, syscall.EINVAL
+			break // what follows is not looked at: ip sends zeroes there
 		}
 		d := dump{seq: binary.LittleEndian.Uint32(b[8:]), port: port}
 		s.net.autoconfigure() // what is asked for shall be there
@@ -247,6 +244,8 @@ func (n *Network) answer(d *dump, b []byte) {
 		family = b[syscall.NLMSG_HDRLEN]
 	}
 	switch {
+	case !isDump && n.answerOne(d, typ, b):
+		return
 	case typ == syscall.RTM_GETLINK && isDump:
 		n.dumpLinks(d)
 	case typ == syscall.RTM_GETADDR && isDump:
@@ -323,22 +322,28 @@ func (d *dump) fail(e syscall.Errno, req []byte) {
 const linkUp = syscall.IFF_UP | syscall.IFF_RUNNING | 0x10000 // IFF_LOWER_UP
 
 func (n *Network) dumpLinks(d *dump) {
-	n.eachNIC(func(id tcpip.NICID, i stack.NICInfo) {
-		typ, flags := uint16(syscall.ARPHRD_ETHER), uint32(linkUp|syscall.IFF_BROADCAST|syscall.IFF_MULTICAST)
-		mac := []byte(i.LinkAddress)
-		if i.Flags.Loopback {
-			typ, flags, mac = syscall.ARPHRD_LOOPBACK, linkUp|syscall.IFF_LOOPBACK, make([]byte, 6)
-		}
-		d.begin(syscall.RTM_NEWLINK)
-		d.msg = append(d.msg, 0, 0, byte(typ), byte(typ>>8))
-		d.msg = binary.LittleEndian.AppendUint32(d.msg, uint32(id))
-		d.msg = binary.LittleEndian.AppendUint32(d.msg, flags)
-		d.msg = append(d.msg, 0, 0, 0, 0)
-		d.attr(syscall.IFLA_IFNAME, append([]byte(i.Name), 0))
-		d.attr32(syscall.IFLA_MTU, i.MTU)
-		d.attr(syscall.IFLA_ADDRESS, mac)
-		d.end()
-	})
+	n.eachNIC(func(id tcpip.NICID, i stack.NICInfo) { d.link(id, i) })
+}
+
+// link appends what is to be known of a link.
+func (d *dump) link(id tcpip.NICID, i stack.NICInfo) {
+	typ, flags := uint16(syscall.ARPHRD_ETHER), uint32(linkUp|syscall.IFF_BROADCAST|syscall.IFF_MULTICAST)
+	mac := []byte(i.LinkAddress)
+	if i.Flags.Loopback {
+		typ, flags, mac = syscall.ARPHRD_LOOPBACK, linkUp|syscall.IFF_LOOPBACK, make([]byte, 6)
+	}
+	d.begin(syscall.RTM_NEWLINK)
+	d.msg = append(d.msg, 0, 0, byte(typ), byte(typ>>8))
+	d.msg = binary.LittleEndian.AppendUint32(d.msg, uint32(id))
+	d.msg = binary.LittleEndian.AppendUint32(d.msg, flags)
+	d.msg = append(d.msg, 0, 0, 0, 0)
+	d.attr(syscall.IFLA_IFNAME, append([]byte(i.Name), 0))
+	d.attr32(syscall.IFLA_MTU, i.MTU)
+	d.attr(syscall.IFLA_ADDRESS, mac)
+	d.attr32(syscall.IFLA_TXQLEN, 1000)
+	d.attr(iflaOperState, []byte{operState(i)})
+	d.attr(syscall.IFLA_QDISC, []byte("noqueue\x00"))
+	d.end()
 }
 
 func (n *Network) eachNIC(f func(tcpip.NICID, stack.NICInfo)) {

@@ -405,6 +405,27 @@ func getTCPInfo(s *inet, val []byte) (int, error) {
 
 // IP options.
 
+// setTOS takes the low byte, as Linux does.
+func setTOS(s *inet, val []byte) error {
+	v, err := optionInt(syscall.SOL_IP, val)
+	if err != nil {
+		return err
+	}
+	return errno(s.ep.SetSockOptInt(tcpip.IPv4TOSOption, int(uint8(v))))
+}
+
+// setTrafficClass takes -1 for the default, 0.
+func setTrafficClass(s *inet, val []byte) error {
+	v, err := optionInt(syscall.SOL_IPV6, val)
+	switch {
+	case err != nil:
+		return err
+	case v < -1 || v > 255:
+		return syscall.EINVAL
+	}
+	return errno(s.ep.SetSockOptInt(tcpip.IPv6TrafficClassOption, max(0, v)))
+}
+
 func getTTL(s *inet, val []byte) (int, error) {
 	v, e := s.ep.GetSockOptInt(tcpip.IPv4TTLOption)
 	if v == tcpip.UseDefaultIPv4TTL {

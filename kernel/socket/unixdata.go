@@ -426,6 +426,33 @@ func keptSize(name int) int {
 	return 0
 }
 
+// keptValue is what an option becomes: flags are 0 or 1, and a buffer is doubled
+// as that for sending is.
+func keptValue(name int, val []byte) []byte {
+	val = slices.Clone(val)
+	v := int32(binary.LittleEndian.Uint32(val))
+	switch name {
+	case syscall.SO_RCVBUF:
+		v = bufferFor(v, 2304)
+	case syscall.SO_DEBUG, syscall.SO_REUSEADDR, syscall.SO_DONTROUTE, syscall.SO_BROADCAST, syscall.SO_KEEPALIVE, syscall.SO_OOBINLINE, syscall.SO_TIMESTAMP:
+		if v != 0 {
+			v = 1
+		}
+	default:
+		return val
+	}
+	binary.LittleEndian.PutUint32(val, uint32(v))
+	return val
+}
+
+// bufferFor is the size of a buffer for which v is asked.
+func bufferFor(v, least int32) int32 {
+	if v < 0 {
+		v = unixBuffer // Linux compares without sign
+	}
+	return max(2*min(v, unixBuffer), least)
+}
+
 func (s *unixSocket) keptOption(name int, val []byte) (int, error) {
 	size := keptSize(name)
 	if size == 0 {
@@ -457,7 +484,7 @@ func (s *unixSocket) SetOption(level, name int, val []byte) error {
 		if s.opts == nil {
 			s.opts = make(map[int][]byte)
 		}
-		s.opts[name] = slices.Clone(val[:size])
+		s.opts[name] = keptValue(name, val[:size])
 		return nil
 	}
 	if name != syscall.SO_SNDBUF && name != soPassCred {
@@ -471,9 +498,6 @@ func (s *unixSocket) SetOption(level, name int, val []byte) error {
 		s.passCred.Store(v != 0)
 		return nil
 	}
-	if v < 0 {
-		v = unixBuffer // Linux compares without sign
-	}
-	s.sendBuffer.Store(max(2*min(v, unixBuffer), 4608))
+	s.sendBuffer.Store(bufferFor(v, 4608))
 	return nil
 }

@@ -17,6 +17,7 @@ const (
 	fGetSignal  = 11
 	fSetOwnerEx = 15
 	fGetOwnerEx = 16
+	fGetOwnerID = 17 // F_GETOWNER_UIDS
 	fSetLease   = 1024
 	fGetLease   = 1025
 )
@@ -76,6 +77,9 @@ func fcntlUser(c *Calls, a args) (uintptr, error) {
 			o = ownerEx{ownerGroup, -o.id}
 		}
 		return none(put(c, a.p3, o))
+	case fGetOwnerID: // who has set the owner
+		cred := c.view.Cred()
+		return none(put(c, a.p3, [2]uint32{cred.UID, cred.EUID}))
 	case fGetLease:
 		return syscall.F_UNLCK, nil
 	case fSetLease:
@@ -130,6 +134,9 @@ func ioctlUser(c *Calls, a args) (uintptr, error) {
 			return 0, err
 		}
 		if _, ok := f.Ops().(fs.Pollable); !ok {
+			if on == 0 { // nothing changes
+				return 0, nil
+			}
 			return 0, syscall.ENOTTY
 		}
 		flags := f.Flags() &^ syscall.O_ASYNC
@@ -148,6 +155,9 @@ func ioctlUser(c *Calls, a args) (uintptr, error) {
 		if r, err := c.terminal(t, a); err != errUnhandled {
 			return r, err
 		}
+	}
+	if r, err := c.ioctlFile(f, a); err != errUnhandled {
+		return r, err
 	}
 	return ioctl(c, a)
 }

@@ -43,6 +43,7 @@ type shared struct {
 	terminalState
 	async   asyncFiles
 	threads sync.Pool // of *Thread, for Do
+	blocks  sync.Pool // of *block
 	windows sync.Pool // of *[window]byte
 }
 
@@ -94,12 +95,24 @@ type Thread struct{ c Calls }
 func (c *Calls) Thread(caller fs.Pollable) *Thread {
 	t := &Thread{Calls{state: c.state, shared: c.shared, mem: c.mem, direct: c.direct, caller: caller}}
 	t.c.pool = &c.shared.windows
+	if b, ok := c.shared.blocks.Get().(*block); ok {
+		t.c.block = b
+	} else {
+		t.c.block = new(block)
+	}
 	if caller != nil {
 		t.c.waiter.ch = make(chan struct{}, 1)
 		caller.Watch(func(uint32) { t.c.waiter.wake() })
 		t.c.watching = true
 	}
 	return t
+}
+
+// End gives back what the thread has. It makes no calls any more.
+func (t *Thread) End() {
+	t.c.waiter.forget()
+	t.c.shared.blocks.Put(t.c.block)
+	t.c.block = nil
 }
 
 // Do answers a system call with its result. It blocks where the call does, but

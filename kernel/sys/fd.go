@@ -240,6 +240,9 @@ func (c *Calls) queued(f *fs.File, a args) error {
 	case fs.Queued:
 		in, out := o.Queued()
 		if n = in; a.a2 == tioOutQueue {
+			if _, ok := o.(fs.Reader); ok && f.Stat().Mode&syscall.S_IFMT == syscall.S_IFIFO {
+				return syscall.ENOTTY
+			}
 			n = out
 		}
 	case fs.ReaderAt:

@@ -72,11 +72,16 @@ func inRange(p pointer, n uintptr) bool {
 
 // buffers are what a thread's calls keep bytes in.
 type buffers struct {
-	small [512]byte // of get and put
-	page  [pageSize]byte
+	*block
 	used  int             // of page
 	taken []*[window]byte // from the pool
 	pool  *sync.Pool
+}
+
+// block is memory that a thread has until it ends.
+type block struct {
+	small [512]byte // of get and put
+	page  [pageSize]byte
 }
 
 // mark is a state of buffers to go back to.

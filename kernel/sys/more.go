@@ -405,10 +405,26 @@ func statx(c *Calls, a args) (uintptr, error) {
 // space.
 func (c *Calls) statfsOf(i *fs.Inode) syscall.Statfs_t {
 	total, free := c.m.Memory()
+	magic := i.FileSystem().Magic
+	if magic == 0 {
+		magic = namelessMagic(i.Stat().Mode)
+	}
 	return syscall.Statfs_t{
-		Type: i.FileSystem().Magic, Bsize: 4096, Frsize: 4096, Namelen: 255,
+		Type: magic, Bsize: 4096, Frsize: 4096, Namelen: 255,
 		Blocks: total / 4096, Bfree: free / 4096, Bavail: free / 4096, Files: total / 4096, Ffree: free / 4096,
 	}
+}
+
+// namelessMagic is the kind of file system that files without names are in.
+func namelessMagic(mode uint32) int64 {
+	const pipes, sockets, others = 0x50495045, 0x534f434b, 0x09041934
+	switch mode & syscall.S_IFMT {
+	case syscall.S_IFIFO:
+		return pipes
+	case syscall.S_IFSOCK:
+		return sockets
+	}
+	return others
 }
 
 func statfs(c *Calls, a args) (uintptr, error) {

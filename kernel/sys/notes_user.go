@@ -50,7 +50,7 @@ nanosleep time gettimeofday clock_gettime clock_getres yes: The CPU time of a th
 clock_nanosleep partly: Not by the clocks of CPU time (EOPNOTSUPP).
 adjtimex clock_adjtime partly: Tell; what changes something fails with EPERM.
 getrandom yes
-uname sethostname yes: Linux 6.1 is what it says; the host name can be set by anybody.
+uname sethostname yes: Linux 6.1 is what it says.
 sysinfo partly: One process; no load, no swap.
 times getrusage partly: All CPU time counts as the program's own (user) time; no page faults and switches are counted, and the largest size is what the machine uses now.
 getrlimit partly: Enforced are NOFILE (at first 65536, at most 1048576), NPROC, FSIZE (not where the kernel copies between files), AS, DATA, MEMLOCK and STACK (of what grows down); the others are stored.
@@ -62,6 +62,8 @@ unshare partly: What is not shared can be unshared; new namespaces fail with EPE
 setdomainname EPERM
 clock_settime EPERM: The clock is the machine's.
 wait4 waitid yes: There are no children: ECHILD.
+restart_syscall yes
+cachestat yes: All of a file is in memory.
 ptrace mount umount2 reboot settimeofday setns pivot_root swapon swapoff acct syslog vhangup iopl ioperm init_module delete_module finit_module kexec_load kexec_file_load quotactl bpf perf_event_open fanotify_init userfaultfd open_tree move_mount fsopen fsmount fspick mount_setattr EPERM: The machine is not the program's to change.
 name_to_handle_at open_by_handle_at EOPNOTSUPP: As of a file system without handles.
 `

@@ -34,6 +34,9 @@ func uname(c *Calls, a args) (uintptr, error) {
 }
 
 func sethostname(c *Calls, a args) (uintptr, error) {
+	if c.view.Cred().EUID != 0 {
+		return 0, syscall.EPERM
+	}
 	if a.a2 > 64 {
 		return 0, syscall.EINVAL
 	}

@@ -11,6 +11,15 @@ const (
 	infinity = ^uint64(0)
 	nofile   = syscall.RLIMIT_NOFILE
 	limits   = 16 // RLIM_NLIMITS
+
+	sigPending = 11 // RLIMIT_SIGPENDING
+	msgQueue   = 12 // RLIMIT_MSGQUEUE
+	niceLimit  = 13 // RLIMIT_NICE
+	rtPriority = 14 // RLIMIT_RTPRIO
+
+	// MaxSignals is RLIMIT_SIGPENDING at first.
+	MaxSignals    = 32768
+	maxQueueBytes = 819200
 )
 
 func (c *Calls) limit(n int) syscall.Rlimit {
@@ -26,6 +35,12 @@ func (c *Calls) limit(n int) syscall.Rlimit {
 		return syscall.Rlimit{Cur: 8 << 20, Max: infinity}
 	case syscall.RLIMIT_CORE:
 		return syscall.Rlimit{Cur: 0, Max: infinity}
+	case sigPending:
+		return syscall.Rlimit{Cur: MaxSignals, Max: MaxSignals}
+	case msgQueue:
+		return syscall.Rlimit{Cur: maxQueueBytes, Max: maxQueueBytes}
+	case niceLimit, rtPriority:
+		return syscall.Rlimit{}
 	}
 	return syscall.Rlimit{Cur: infinity, Max: infinity}
 }

@@ -350,6 +350,10 @@ func (c *Calls) rights(control []byte, m *socket.Message) error {
 				return syscall.EBADF
 			}
 			m.Files = append(m.Files, f)
+			if _, ok := f.Ops().(interface{ StaysHere() }); ok {
+				closeAll(m.Files)
+				return syscall.EINVAL
+			}
 		}
 		control = rest
 	}

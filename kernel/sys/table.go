@@ -10,6 +10,10 @@ var handlers = tableOf(Core, FileCalls, SocketCalls, More, linuxCalls)
 // linuxCalls are those that only programs in ring 3 make.
 var linuxCalls = Group{
 	{syscall.SYS_FCNTL, fcntlUser},
+	{syscall.SYS_WAIT4, wait4},
+	{syscall.SYS_WAITID, waitid},
+	{syscall.SYS_RESTART_SYSCALL, restartSyscall},
+	{sysCachestat, cachestat},
 	{syscall.SYS_IOCTL, ioctlUser},
 	{syscall.SYS_GETDENTS, getdents},
 	{syscall.SYS_TRUNCATE, truncateUser},
@@ -78,6 +82,7 @@ const (
 	sysFsmount        = 432
 	sysFspick         = 433
 	sysMountSetattr   = 442
+	sysCachestat      = 451
 )
 
 func tableOf(groups ...Group) (t [512]handler) {

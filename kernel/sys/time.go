@@ -96,7 +96,12 @@ func clockGetres(c *Calls, a args) (uintptr, error) {
 	if isNull(a.p2) {
 		return 0, nil
 	}
-	return none(put(c, a.p2, syscall.Timespec{Nsec: 1}))
+	const realtimeCoarse, monotonicCoarse, tick = 5, 6, 4e6
+	res := syscall.Timespec{Nsec: 1}
+	if a.a1 == realtimeCoarse || a.a1 == monotonicCoarse {
+		res.Nsec = tick
+	}
+	return none(put(c, a.p2, res))
 }
 
 // CPUTime is how long the program has run, on all CPUs together, with what the

@@ -20,7 +20,7 @@ func (c *Calls) chunk(n int) []byte { return c.take(n) }
 
 func (c *Calls) readTo(f *fs.File, p pointer, n uintptr, off int64) (int, error) {
 	if n > 0 && n <= pageSize && inRange(p, n) {
-		if done, err, ok := c.readPage(f, p, int(n), off); ok {
+		if done, err, ok := c.readPatiently(f, p, int(n), off); ok {
 			return done, err
 		}
 	}
@@ -29,6 +29,23 @@ func (c *Calls) readTo(f *fs.File, p pointer, n uintptr, off int64) (int, error)
 		return 0, err
 	}
 	return c.readVec(f, v, total, off, f.Blocking())
+}
+
+// readPatiently is readPage, again after each wait.
+func (c *Calls) readPatiently(f *fs.File, p pointer, n int, off int64) (done int, err error, ok bool) {
+	done, err, ok = c.readPage(f, p, n, off)
+	if ok || err != syscall.EAGAIN || !f.Blocking() {
+		return done, err, ok || err == syscall.EAGAIN
+	}
+	var w patience
+	defer w.stop()
+	for !ok && err == syscall.EAGAIN {
+		if err := w.next(c, want{f, fs.In}); err != nil {
+			return 0, err, true
+		}
+		done, err, ok = c.readPage(f, p, n, off)
+	}
+	return done, err, ok
 }
 
 // readPage makes the most frequent kind of read: of one buffer that is no longer
@@ -104,6 +121,9 @@ func (c *Calls) writeFrom(f *fs.File, p pointer, n uintptr, off int64) (int, err
 	}
 	if n > 0 && n <= pageSize && inRange(p, n) {
 		done, err := c.writePage(f, p, int(n), off)
+		if err == syscall.EAGAIN && !f.Blocking() {
+			return 0, err
+		}
 		if err == nil && done == int(n) || done > 0 && !isStreamFile(f) {
 			return done, nil
 		}

@@ -4,6 +4,7 @@ package sys
 
 import (
 	"errors"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,6 +26,16 @@ type waiter struct {
 	ch     chan struct{} // has an element when there is something to look at
 	timer  *time.Timer
 	cancel []func()
+	last   *lastWatch
+}
+
+// lastWatch is the watch of the file that a thread has last waited for. It stays
+// when the wait ends, because a thread that waits for a file mostly does so again.
+type lastWatch struct {
+	f      *fs.File
+	events uint32
+	cancel func()
+	on     atomic.Bool // somebody waits
 }
 
 func (w *waiter) wake() {
@@ -62,7 +73,41 @@ func (w *waiter) watch(p fs.Pollable, events uint32) {
 	}))
 }
 
+// watchFile is watch for the only file of a wait. It reports false for one that
+// is always ready.
+func (w *waiter) watchFile(f *fs.File, events uint32) bool {
+	if l := w.last; l != nil && l.f == f && l.events == events {
+		l.on.Store(true)
+		return true
+	}
+	p, ok := f.Ops().(fs.Pollable)
+	if !ok {
+		return false
+	}
+	w.forget()
+	l := &lastWatch{f: f, events: events}
+	l.on.Store(true)
+	l.cancel = p.Watch(func(ev uint32) {
+		if ev&(events|fs.Err|fs.Hup) != 0 && l.on.Load() {
+			w.wake()
+		}
+	})
+	w.last = l
+	return true
+}
+
+// forget ends the watch that is kept.
+func (w *waiter) forget() {
+	if w.last != nil {
+		w.last.cancel()
+		w.last = nil
+	}
+}
+
 func (w *waiter) stop() {
+	if w.last != nil {
+		w.last.on.Store(false)
+	}
 	for i, cancel := range w.cancel {
 		cancel()
 		w.cancel[i] = nil
@@ -143,6 +188,14 @@ func (p *patience) start(c *Calls, wants []want) error {
 	if c.noWait {
 		return syscall.EAGAIN
 	}
+	if len(wants) == 1 {
+		p.w = c.begin()
+		if !p.w.watchFile(wants[0].f, wants[0].events) {
+			return syscall.EAGAIN
+		}
+		p.limitBy(wants[0])
+		return nil
+	}
 	watched := false
 	for _, x := range wants {
 		file, ok := x.f.Ops().(fs.Pollable)
@@ -153,14 +206,18 @@ func (p *patience) start(c *Calls, wants []want) error {
 			p.w, watched = c.begin(), true
 		}
 		p.w.watch(file, x.events)
-		if limit := waitLimit(x.f, x.events); limit >= 0 {
-			p.limit, p.end = limit, deadline(limit)
-		}
+		p.limitBy(x)
 	}
 	if !watched {
 		return syscall.EAGAIN
 	}
 	return nil
+}
+
+func (p *patience) limitBy(x want) {
+	if limit := waitLimit(x.f, x.events); limit >= 0 {
+		p.limit, p.end = limit, deadline(limit)
+	}
 }
 
 func (p *patience) stop() {

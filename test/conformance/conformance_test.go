@@ -165,11 +165,25 @@ func host(t *testing.T, p program, exe string, args []string) result {
 	if p.root && os.Getuid() != 0 {
 		t.Skip("only root can run it on the host")
 	}
+	if p.linux != [2]int{} && slices.Compare(kernel(t), p.linux[:]) < 0 {
+		t.Skipf("the host's Linux is older than %d.%d", p.linux[0], p.linux[1])
+	}
 	tmp := t.TempDir()
 	if err := os.Chmod(filepath.Dir(tmp), 0o755); err != nil { // the program may become another user
 		t.Fatal(err)
 	}
 	return run(t, hostLimit, append(os.Environ(), "TMPDIR="+tmp), append([]string{exe}, args...))
+}
+
+// kernel is the version of the host's Linux.
+func kernel(t *testing.T) []int {
+	t.Helper()
+	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := version(string(release))
+	return v[:]
 }
 
 // guest runs a program in a machine.
@@ -259,8 +273,8 @@ func TestExclusions(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
-	p, err := parse("dir/x.c", "// modes: static musl\n// link: -lm -ldl\n// runs: a b | \"\" \"c d\" | -x\n// libs: one\n// opens: two\n// needs: root\n// Words: and more.\n")
-	if err != nil || p.name != "x" || !p.root || len(p.libs) != 1 || len(p.opens) != 1 || !slices.Equal(p.link, []string{"-lm", "-ldl"}) || !slices.Equal(p.modes, []string{"static", "musl"}) {
+	p, err := parse("dir/x.c", "// modes: static musl\n// link: -lm -ldl\n// runs: a b | \"\" \"c d\" | -x\n// libs: one\n// opens: two\n// needs: root 6.10\n// Words: and more.\n")
+	if err != nil || p.name != "x" || !p.root || p.linux != [2]int{6, 10} || len(p.libs) != 1 || len(p.opens) != 1 || !slices.Equal(p.link, []string{"-lm", "-ldl"}) || !slices.Equal(p.modes, []string{"static", "musl"}) {
 		t.Errorf("%+v, %v", p, err)
 	}
 	if want := [][]string{{"a", "b"}, {"", "c d"}, {"-x"}}; fmt.Sprintf("%q", p.runs) != fmt.Sprintf("%q", want) {

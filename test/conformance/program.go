@@ -17,7 +17,8 @@
 //	// libs: NAME...      libraries (c/lib/NAME.c) that it is linked with
 //	// opens: NAME...     libraries that it opens itself
 //	// runs: ARGS | ARGS  it is run with each of these argument lists
-//	// needs: root        only root can run it on the host
+//	// needs: root 6.10   what the host must have for it: only root can run it, or
+//	                      that version of Linux
 package conformance
 
 import (
@@ -38,6 +39,7 @@ type program struct {
 	link               []string
 	runs               [][]string
 	root               bool
+	linux              [2]int // the version that it needs
 }
 
 // programs returns those in dir, by name.
@@ -83,7 +85,13 @@ func parse(source, text string) (program, error) {
 		case "opens":
 			p.opens = words
 		case "needs":
-			p.root = value == "root"
+			for _, w := range words {
+				if w == "root" {
+					p.root = true
+				} else if p.linux = version(w); p.linux == [2]int{} {
+					return p, fmt.Errorf("it needs %s: what is that?", w)
+				}
+			}
 		case "runs":
 			p.runs = splitRuns(value)
 		case "modes":
@@ -96,6 +104,12 @@ func parse(source, text string) (program, error) {
 		}
 	}
 	return p, nil
+}
+
+// version reads the first two numbers of a version of Linux.
+func version(s string) (v [2]int) {
+	fmt.Sscanf(s, "%d.%d", &v[0], &v[1])
+	return v
 }
 
 // splitRuns reads argument lists that | separates; "quotes" keep blanks.

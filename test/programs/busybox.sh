@@ -1,4 +1,4 @@
-# Only what the shell does itself, without a second process; exec ends with an applet.
+# Only what the shell does itself, without a second process.
 read line
 echo "read: $line"
 cd /data
@@ -13,4 +13,3 @@ echo one >text && echo two >>text
 while IFS= read -r l; do echo "<$l>"; done <text
 trap 'echo trapped' USR1
 kill -USR1 $$
-exec wc -c text /data/words

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -126,6 +127,10 @@ func tail(s string) string {
 	return strings.ToValidUTF8(s[max(0, len(s)-most):], "?")
 }
 
+// emulatorBug is how QEMU ends when its translator cannot cope with an instruction
+// (of QEMU 7.2, PINSR with VEX.L set).
+var emulatorBug = regexp.MustCompile(`kiln: QEMU failed: .*target/i386/tcg/.* Assertion`)
+
 // TestFuzz runs programs that do random things.
 func TestFuzz(t *testing.T) {
 	exe := build(t, "fuzz")
@@ -135,6 +140,10 @@ func TestFuzz(t *testing.T) {
 		seed := *fuzzSeed + i
 		t.Run(strconv.Itoa(seed), func(t *testing.T) {
 			r := run(t, time.Duration(each)*time.Second+time.Minute, "256", 1+seed%2, exe, strconv.Itoa(seed), strconv.Itoa(each))
+			if emulatorBug.MatchString(r.stderr) {
+				t.Logf("QEMU itself failed: %s", tail(r.stderr))
+				return
+			}
 			r.intact(t)
 			t.Logf("status %d", r.status)
 		})
@@ -158,10 +167,10 @@ var churnKinds = []string{"memory", "shared", "files", "pipes", "tcp", "unix", "
 
 // TestChurn: what is given back is free again.
 func TestChurn(t *testing.T) {
-	const (
-		noise     = 3 << 20 // of the collector
-		tolerated = 2.0     // bytes for each time
-	)
+	const tolerated = 2.0 // bytes for each time
+	// What the kernel's collector has not yet found, and in a short test the
+	// growth of its heap to its usual size.
+	noise := choose[int64](8<<20, 3<<20)
 	exe := build(t, "churn")
 	for i, kind := range churnKinds {
 		t.Run(kind, func(t *testing.T) {
@@ -265,27 +274,25 @@ func hold(t *testing.T, exe string, cpus, count int) {
 	}
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
-	defer func() {
+	conns := make([]net.Conn, count)
+	defer func() { // the machine ends first, with all connections
 		cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-done:
-		case <-time.After(30 * time.Second):
+		case <-time.After(time.Minute):
 			cmd.Process.Kill()
 			t.Error("the machine does not end")
+		}
+		for _, c := range conns {
+			if c != nil {
+				c.Close()
+			}
 		}
 		if t.Failed() {
 			t.Log(tail(stderr.String()))
 		}
 	}()
 
-	conns := make([]net.Conn, count)
-	defer func() {
-		for _, c := range conns {
-			if c != nil {
-				c.Close()
-			}
-		}
-	}()
 	const clients = 100
 	start := time.Now()
 	err = forEach(count, clients, func(i int) (err error) {

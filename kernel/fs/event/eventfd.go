@@ -54,15 +54,24 @@ func (e *Eventfd) Write(p []byte) (int, error) {
 	if n == math.MaxUint64 {
 		return 0, syscall.EINVAL
 	}
+	if !e.Add(n, fs.In) {
+		return 0, syscall.EAGAIN
+	}
+	return 8, nil
+}
+
+// Add adds to the counter and tells those who watch it of events. false: there is no
+// room.
+func (e *Eventfd) Add(n uint64, events uint32) bool {
 	e.mu.Lock()
 	if n > math.MaxUint64-1-e.count {
 		e.mu.Unlock()
-		return 0, syscall.EAGAIN
+		return false
 	}
 	e.count += n
 	e.mu.Unlock()
-	e.Notify(fs.In)
-	return 8, nil
+	e.Notify(events)
+	return true
 }
 
 func (e *Eventfd) Ready() (ev uint32) {

@@ -29,12 +29,15 @@ const (
 	advicePopulateWrite = 23
 	adviceDontNeedLock  = 24
 	adviceCollapse      = 25
+	adviceGuard         = 102
+	adviceUnguard       = 103
 )
 
 // Madvise is madvise(2). There is no fork, no dump, no swap, and no large page:
 // advice on them is checked and has no effect.
 func (s *Space) Madvise(addr, n uint64, advice int) error {
-	known := advice >= adviceNormal && advice <= adviceDontNeed || advice >= adviceFree && advice < adviceCollapse
+	known := advice >= adviceNormal && advice <= adviceDontNeed || advice >= adviceFree && advice < adviceCollapse ||
+		advice == adviceGuard || advice == adviceUnguard
 	end := addr + pageUp(n)
 	switch {
 	case !known, addr&pageMask != 0, n != 0 && pageUp(n) == 0, end < addr:
@@ -44,8 +47,13 @@ func (s *Space) Madvise(addr, n uint64, advice int) error {
 	case advice == advicePopulateRead, advice == advicePopulateWrite:
 		return s.populateAdvised(addr, end, advice == advicePopulateWrite)
 	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	if advice == adviceGuard || advice == adviceUnguard {
+		s.lock() // no fault may come between taking pages out and the guard
+		defer s.unlock()
+	} else {
+		s.mu.RLock()
+		defer s.mu.RUnlock()
+	}
 	missing := error(nil)
 	for at := addr; at < end; {
 		v := s.vmas.find(at)
@@ -65,7 +73,8 @@ func (s *Space) Madvise(addr, n uint64, advice int) error {
 	return missing
 }
 
-// advise applies advice to a part of v. The caller holds mu shared.
+// advise applies advice to a part of v. The caller holds mu shared, for guards mu
+// and shown exclusively.
 func (s *Space) advise(v *vma, start, end uint64, advice int) error {
 	if v.keeps(advice) {
 		return syscall.EPERM
@@ -75,12 +84,24 @@ func (s *Space) advise(v *vma, start, end uint64, advice int) error {
 		if v.flags&anyLock != 0 && advice == adviceDontNeed {
 			return syscall.EINVAL
 		}
-		s.discard(v, start, end)
+		s.forgetPages(v, start, end)
 	case adviceFree: // at once, rather than when memory gets short
 		if !v.anonymous() || v.flags&anyLock != 0 {
 			return syscall.EINVAL
 		}
-		s.discard(v, start, end)
+		s.forgetPages(v, start, end)
+	case adviceGuard:
+		if v.flags&anyLock != 0 || v.obj != nil && v.obj.fixed {
+			return syscall.EINVAL
+		}
+		s.zap(v, start, end)
+		s.pages.Guard(start, end-start)
+		v.guards = true
+	case adviceUnguard:
+		if v.obj != nil && v.obj.fixed {
+			return syscall.EINVAL
+		}
+		s.pages.Unguard(start, end-start)
 	case adviceRemove:
 		return s.punch(v, start, end)
 	case adviceWipeOnFork:
@@ -97,10 +118,10 @@ func (s *Space) advise(v *vma, start, end uint64, advice int) error {
 	return nil
 }
 
-// discard takes pages of v out. The caller holds mu shared.
-func (s *Space) discard(v *vma, start, end uint64) {
+// forgetPages takes pages of v out. The caller holds mu shared.
+func (s *Space) forgetPages(v *vma, start, end uint64) {
 	s.shown.Lock()
-	s.zap(v, start, end)
+	s.discard(v, start, end)
 	v.seen.Store(0)
 	s.shown.Unlock()
 }
@@ -145,7 +166,11 @@ func (s *Space) populateAdvised(start, end uint64, write bool) error {
 		if bad {
 			return syscall.EINVAL
 		}
-		if err := s.populate(at, stop); err != nil {
+		access := ProtRead
+		if write {
+			access = ProtWrite
+		}
+		if err := s.populateFor(at, stop, access); err != nil {
 			if _, fault := err.(*FaultError); fault {
 				return syscall.EFAULT
 			}
@@ -178,7 +203,11 @@ func (s *Space) inCore(addr uint64, out []byte) error {
 		if v == nil || v.start > at {
 			return syscall.ENOMEM
 		}
-		_, _, in := s.pages.Mapped(at)
+		k, in := s.pages.Kind(at)
+		if in && k == Guard {
+			out[i] = 0
+			continue
+		}
 		switch {
 		case in:
 		case v.obj != nil && v.obj.mapper != nil:

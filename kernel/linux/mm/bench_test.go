@@ -12,9 +12,11 @@ type free struct {
 }
 
 func (free) AllocFrame() (mm.Frame, bool)              { return 0, true }
+func (free) Plenty() bool                              { return true }
 func (free) FreeFrame(mm.Frame)                        {}
 func (free) MapNew(_, n uint64, _ mm.Prot) (int, bool) { return int(n), true }
-func (free) Present(uint64) uint32                     { return 0 }
+func (free) Present(uint64) (_, _ uint32)              { return 0, 0 }
+func (free) Clear(uint64, uint64) int                  { return 0 }
 func (free) Unmap(uint64, uint64) int                  { return 0 }
 func (free) Protect(uint64, uint64, mm.Prot)           {}
 func (free) Mapped(uint64) (mm.Frame, mm.Prot, bool)   { return 0, 0, false }

@@ -6,16 +6,19 @@
 // A fault looks up the VMA, finds or makes the page, and enters it:
 //
 //   - anonymous memory gets a zeroed frame;
-//   - a private mapping of a file gets a frame with a copy of the file's page.
-//     Neither is entered without being the mapping's own, so there is no
-//     copying on write. What is written to the file afterwards may or may not
-//     show, and pages beyond the end of a file that shrank stay if they had
-//     been touched;
+//   - a private mapping of a file shows the file's page where it lies, if that is
+//     in the boot archive, which stays as it is (fs.Still): such a page is
+//     never writable, and a copy takes its place at the first write. Of any
+//     other file it gets a frame with a copy at once. What is written to the file
+//     afterwards may or may not show, and pages beyond the end of a file that
+//     shrank stay if they had been touched;
 //   - shared memory is an object: a piece of kernel memory, of which several
 //     VMAs may show parts. That of a file is the window that the file lies in
 //     while it is mapped (fs.Mapper), so that reading, writing and mapping are
 //     the same bytes. Its frames are entered in place, and belong to it; a fault
-//     has the file fill them first (fs.Filler).
+//     has the file fill them first (fs.Filler). Until somebody writes to them,
+//     pages of the boot archive are shown where they lie here, too, and taken out
+//     of the page tables when the window gets them (fs.OnDemand).
 //
 // A fault also enters pages that are likely to be next: see fault.go.
 //

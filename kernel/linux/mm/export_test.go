@@ -43,8 +43,11 @@ func (s *Space) Check() error {
 			if count > 0 {
 				for a := v.start; a < v.end; a += PageSize {
 					want := v.prot.hardware()
-					if k, _ := s.pages.Kind(a); k == Still {
+					switch k, _ := s.pages.Kind(a); {
+					case k == Still:
 						want &^= ProtWrite
+					case k == Guard && v.guards:
+						want = 0
 					}
 					if f, prot, ok := s.pages.Mapped(a); ok && prot != want {
 						return fmt.Errorf("page %#x (%#x) has rights %d, vma %d", a, f, prot, v.prot)

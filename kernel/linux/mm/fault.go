@@ -3,11 +3,11 @@ package mm
 // Page faults. Besides the page that is missing, some that are likely to be next
 // are entered:
 //
-//   - anonymous memory: of each 32 pages, as many as there are already; and
-//     where the last fault's pages ended and this one begins, twice as many as
-//     then, up to 64. So memory that is used densely, in whatever order, takes few
-//     faults, at most half of it is there for nothing, and memory that is used
-//     here and there is entered page by page;
+//   - anonymous memory: of each 32 pages, so many that at most half of those
+//     that are there have not been used; and where the last fault's pages ended and
+//     this one begins, twice as many as then, up to 64. So memory that is used
+//     densely, in whatever order, takes few faults, and memory that is used here
+//     and there is entered page by page. When memory is short, all is;
 //   - private files, as far as they lie in the boot archive: 64 pages around the
 //     one, in place. They cost next to nothing;
 //   - private files otherwise, and where they are written to: 4 pages around the
@@ -58,6 +58,9 @@ func (s *Space) fault(v *vma, addr uint64, access Prot) (again bool, err error) 
 		return false, &FaultError{syscall.SIGSEGV, SegvAccErr, addr}
 	}
 	page := pageDown(addr)
+	if v.guards && s.guarded(page) {
+		return false, &FaultError{syscall.SIGSEGV, SegvMapErr, addr}
+	}
 	switch {
 	case v.obj != nil:
 		return s.faultObject(v, page, addr, access)
@@ -67,8 +70,16 @@ func (s *Space) fault(v *vma, addr uint64, access Prot) (again bool, err error) 
 	return false, s.faultAnonymous(v, page)
 }
 
+func (s *Space) guarded(page uint64) bool {
+	k, ok := s.pages.Kind(page)
+	return ok && k == Guard
+}
+
 func (s *Space) faultAnonymous(v *vma, page uint64) error {
-	from, to := s.nearby(v, page)
+	from, to := page, page+PageSize
+	if s.pages.Plenty() {
+		from, to = s.nearby(v, page)
+	}
 	n, ok := s.pages.MapNew(from, (to-from)/PageSize, v.prot.hardware())
 	s.resident[anonPages].Add(int64(n))
 	if !ok && from < to {
@@ -81,8 +92,9 @@ func (s *Space) faultAnonymous(v *vma, page uint64) error {
 func (s *Space) nearby(v *vma, page uint64) (from, to uint64) {
 	const window = 32 * PageSize
 	base := page &^ (window - 1)
-	there, at := s.pages.Present(base), (page-base)/PageSize
-	n := max(1, uint64(bits.OnesCount32(there)))
+	there, used := s.pages.Present(base)
+	at := (page - base) / PageSize
+	n := uint64(max(1, 2*bits.OnesCount32(used)+1-bits.OnesCount32(there)))
 	down := at < 31 && there>>(at+1)&1 != 0 // what is above is there: used downwards
 	if down {
 		free := uint64(bits.LeadingZeros32(there<<(31-at) | 1)) // the page, and what is free below it
@@ -158,7 +170,7 @@ func (s *Space) copyPages(v *vma, page, end uint64) error {
 		from, to = page, min(end, page+PageSize<<bits.Len(aroundObject-1))
 	}
 	v.seen.Store(to)
-	for p := from; p < to; p += PageSize {
+	for p := from; p < to && s.pages.Plenty(); p += PageSize {
 		if k, ok := s.pages.Kind(p); p == page || ok && (k != Still || v.prot&ProtWrite == 0) {
 			continue
 		}
@@ -266,13 +278,17 @@ func (s *Space) growStack(page uint64) bool {
 }
 
 // populate enters all pages of a range that may be accessed, as far as there is
-// memory and the range is mapped. It returns the first error.
-func (s *Space) populate(start, end uint64) error {
+// memory and the range is mapped. It returns the first error. Where the program
+// may write to pages of its own, they are not to fault then, either.
+func (s *Space) populate(start, end uint64) error { return s.populateFor(start, end, ProtWrite) }
+
+// populateFor is populate for accesses of a kind.
+func (s *Space) populateFor(start, end uint64, access Prot) error {
 	const step = 256 * PageSize // so that changes need not wait for long
 	for at := start; at < end; {
 		stop := min(end, at+step)
 		s.mu.RLock()
-		next, err := s.populateStep(at, stop)
+		next, err := s.populateStep(at, stop, access)
 		s.mu.RUnlock()
 		if err != nil {
 			return err
@@ -282,7 +298,7 @@ func (s *Space) populate(start, end uint64) error {
 	return nil
 }
 
-func (s *Space) populateStep(at, stop uint64) (uint64, error) {
+func (s *Space) populateStep(at, stop uint64, want Prot) (uint64, error) {
 	for at < stop {
 		v := s.vmas.find(at)
 		if v == nil || v.start > at {
@@ -293,9 +309,13 @@ func (s *Space) populateStep(at, stop uint64) (uint64, error) {
 		}
 		access := ProtRead
 		if v.private() {
-			access |= v.prot & ProtWrite // or it would be copied at the first write
+			access |= v.prot & want
 		}
-		if k, ok := s.pages.Kind(at); !ok || k == Still && access&ProtWrite != 0 {
+		k, ok := s.pages.Kind(at)
+		if ok && k == Guard {
+			return 0, syscall.EFAULT
+		}
+		if !ok || k == Still && access&ProtWrite != 0 {
 			if again, err := s.fault(v, at, access); err != nil {
 				return 0, err
 			} else if again {

@@ -352,7 +352,7 @@ func step(r *rand.Rand, a, b target) (what string, one, two string) {
 		})
 	case 7:
 		// None that Linux remembers, for then it would cut VMAs.
-		advice := []int{3, 9, 20, 21, 22, 23, 24, 5, 6, 7, 26, 99}[r.Intn(12)]
+		advice := []int{3, 9, 20, 21, 22, 23, 24, 5, 6, 7, 26, 99, 102, 102, 103, 103}[r.Intn(16)]
 		if r.Intn(2) == 0 {
 			advice = 4
 		}
@@ -564,7 +564,7 @@ func TestSealLikeLinux(t *testing.T) {
 		}
 		at, err := sys.mmap(0, 16*page, rw, anon, -1, 0)
 		s.must(err)
-		free, err := sys.mmap(0, 4*page, rw, anon, -1, 0)
+		free, err := sys.mmap(0, 64*page, rw, anon, -1, 0)
 		s.must(err)
 		sys.munmap(at+14*page, page)
 		sys.store(at+2*page, 42)
@@ -586,7 +586,7 @@ func TestSealLikeLinux(t *testing.T) {
 			is("mmap", k, err)
 			is("mprotect", k, sys.mprotect(addr, n, mm.ProtRead))
 			is("mprotect back", k, sys.mprotect(addr, n, rw))
-			for _, advice := range []int{3, 4, 8, 9, 10, 11, 18, 19, 20, 24} {
+			for _, advice := range []int{3, 4, 8, 9, 10, 11, 18, 19, 20, 24, 102, 103} {
 				is("madvise", k, " ", advice, " ", sys.madvise(addr, n, advice))
 			}
 			_, err = sys.mremap(addr, n, n+page, 0, 0)

@@ -267,6 +267,114 @@ func TestFaultAround(t *testing.T) {
 	s.clean()
 }
 
+// Whatever the order, little more than half of what is there has not been touched, and
+// dense memory takes few faults.
+func TestFaultsNearby(t *testing.T) {
+	for _, c := range []struct {
+		what           string
+		next           func(i int) int // the page to touch after i others; below 1024
+		touches        int
+		faults, unused int // at most
+	}{
+		{"every fourth", func(i int) int { return i * 4 }, 256, 256, 256},
+		{"every other, twice", func(i int) int { return i * 2 % 1023 }, 1000, 400, 64},
+		{"downwards", func(i int) int { return 1000 - i }, 1000, 32 * 6, 31},
+		{"three upwards at a time", func(i int) int { return i/3 + i%3*340 }, 1020, 200, 60},
+		{"at random", func(i int) int { return i * 389 % 1024 }, 1024, 600, 0},
+	} {
+		s := newSpace(t)
+		at := s.anon(1024*page, 0)
+		faults, touched := 0, make(map[int]bool)
+		for i := range c.touches {
+			n := c.next(i)
+			if _, _, ok := s.m.Mapped(at + uint64(n)*page); !ok {
+				faults++
+			}
+			s.must(s.s.CopyOut(at+uint64(n)*page, []byte{1}))
+			touched[n] = true
+			if pages := s.m.Pages(); pages > 2*len(touched)+64 {
+				t.Fatalf("%s: %d pages for %d", c.what, pages, len(touched))
+			}
+		}
+		if unused := s.m.Pages() - len(touched); faults > c.faults || unused > c.unused {
+			t.Errorf("%s: %d faults, %d pages for nothing", c.what, faults, unused)
+		}
+		s.clean()
+	}
+}
+
+// Files of the boot archive are shown where they lie, until somebody writes.
+func TestStill(t *testing.T) {
+	content := make([]byte, 40*page+100)
+	rand.New(rand.NewSource(1)).Read(content)
+	s := newSpaceWith(t, content)
+	a, b := s.files[0], s.files[1]
+	private := func(at uint64, prot mm.Prot) uint64 {
+		at, err := s.s.Mmap(at, 41*page, prot, mm.MapPrivate, a, 0)
+		s.must(err)
+		return at
+	}
+	shown := func(at uint64, want []byte) {
+		t.Helper()
+		got := make([]byte, len(want))
+		if s.must(s.s.CopyIn(got, at)); !bytes.Equal(got, want) {
+			t.Errorf("%#x shows something else", at)
+		}
+	}
+	text := private(1<<40, mm.ProtRead|mm.ProtExec)
+	shown(text, content[:40*page])
+	if s.m.Frames() != 0 || s.s.Stats().File != 40*page {
+		t.Errorf("%d frames for what is only read; %+v", s.m.Frames(), s.s.Stats())
+	}
+	shown(text+40*page, append(bytes.Clone(content[40*page:]), make([]byte, page-100)...))
+	if n := s.m.Frames(); n != 1 {
+		t.Errorf("%d frames for the page that the file has a part of", n)
+	}
+	data := private(2<<40, rw)
+	shown(data+8*page, content[8*page:][:8*page])
+	s.must(s.s.CopyOut(data+9*page, []byte("mine")))
+	shown(data+9*page, append([]byte("mine"), content[9*page+4:10*page]...))
+	shown(text+9*page, content[9*page:10*page])
+	if n := s.m.Frames(); n != 5 {
+		t.Errorf("%d frames, after a page was written to", n)
+	}
+	s.must(s.s.Mprotect(data+12*page, page, 0))
+	s.must(s.s.Mprotect(data+12*page, page, rw))
+	s.must(s.s.Mprotect(text, page, rw))
+	s.must(s.s.CopyOut(text, []byte("relocated")))
+	s.must(s.s.CopyOut(data+12*page, []byte("here")))
+	moved, err := s.s.Mremap(data, 41*page, 41*page, mm.RemapMayMove|mm.RemapFixed, data-1<<30)
+	s.must(err)
+	s.must(s.s.CopyOut(moved+20*page, []byte("there")))
+	before := s.m.Frames()
+	s.must(s.s.Mlock(moved, 8*page, 0)) // with copies of all, which could be written
+	if n := s.m.Frames() - before; n != 8 {
+		t.Errorf("%d frames for 8 locked pages", n)
+	}
+
+	// Shared mappings see what is written to the file.
+	at, err := s.s.Mmap(0, 40*page, mm.ProtRead, mm.MapShared, b, 0)
+	s.must(err)
+	shown(at, content[:40*page])
+	if _, err := b.WriteAt(5*page+7, []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	shown(at+5*page, append(append(bytes.Clone(content[5*page:][:7]), "new"...), content[5*page+10:6*page]...))
+	shown(at+6*page, content[6*page:40*page])
+	write, err := s.s.Mmap(0, 40*page, rw, mm.MapShared, b, 0)
+	s.must(err)
+	s.must(s.s.CopyOut(write+30*page, []byte("stored")))
+	shown(at+30*page, []byte("stored"))
+	s.must(b.Truncate(10 * page))
+	s.wantFault(at+11*page, mm.ProtRead, syscall.SIGBUS, mm.BusAdrErr)
+	s.must(b.Truncate(40 * page))
+	shown(at+11*page, make([]byte, page))
+	if err := s.s.Check(); err != nil {
+		t.Error(err)
+	}
+	s.clean()
+}
+
 func TestNoMemory(t *testing.T) {
 	s := &space{t: t, m: mmtest.New(10, t.Errorf)}
 	s.s = mm.New(s.m)

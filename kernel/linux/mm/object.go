@@ -126,7 +126,7 @@ func (o *object) hide(off, n uint64) {
 			}
 			a, b := max(v.off, off), min(v.off+v.size(), off+n)
 			if a < b {
-				s.zap(v, v.start+(a-v.off), v.start+(b-v.off))
+				s.discard(v, v.start+(a-v.off), v.start+(b-v.off))
 			}
 		}
 	}

@@ -48,13 +48,15 @@ const (
 	// Still frames are another's, and neither go nor change: their pages are
 	// never writable, whatever rights they are given.
 	Still
+	// Guard is no page: who touches it faults.
+	Guard
 )
 
 // Pages are frames and the page tables of the program. Addresses and sizes are
 // multiples of the page size.
 //
-// Alloc, Free, Bytes, the Maps, Mapped, Kind, Present and the copies may run beside
-// everything; of Unmap, Protect and Move one runs at a time.
+// Alloc, Free, Bytes, the Maps and Guards, Mapped, Kind, Present and the copies may run beside
+// everything; of Unmap, Clear, Protect and Move one runs at a time.
 type Pages interface {
 	// AllocFrame returns a frame that may have anything in it. false: there is no
 	// memory.
@@ -65,6 +67,10 @@ type Pages interface {
 	// IsStill reports whether mem is whole pages of a boot archive, which stay as
 	// they are.
 	IsStill(mem []byte) bool
+
+	// Plenty reports whether there is so much memory left that pages may be
+	// entered of which it is not known that they are needed.
+	Plenty() bool
 
 	// MapNew enters n zeroed pages from addr on, where there are none, and
 	// returns how many those were. ok false: there is no memory for the first.
@@ -79,6 +85,12 @@ type Pages interface {
 	// no CPU knows them any more. It passes over what is empty quickly: n may
 	// be terabytes.
 	Unmap(addr, n uint64) int
+	// Clear is Unmap that leaves guards.
+	Clear(addr, n uint64) int
+	// Guard puts guards where there is nothing; Unguard takes them away. They
+	// are not counted as pages.
+	Guard(addr, n uint64)
+	Unguard(addr, n uint64)
 	// Protect changes the rights of what is there. A page without rights keeps
 	// its place and its frame.
 	Protect(addr, n uint64, prot Prot)
@@ -88,9 +100,10 @@ type Pages interface {
 	Mapped(addr uint64) (Frame, Prot, bool)
 	// Kind returns the kind of what is entered for a page.
 	Kind(addr uint64) (k Kind, ok bool)
-	// Present tells which of 32 pages there are: bit i is the page at addr plus
-	// i pages. addr is a multiple of their size.
-	Present(addr uint64) uint32
+	// Present tells which of 32 pages there are, and which of them have been
+	// accessed: bit i is the page at addr plus i pages. addr is a multiple of
+	// their size.
+	Present(addr uint64) (there, used uint32)
 	// Count returns how many pages there are in a range.
 	Count(addr, n uint64) int
 

@@ -51,7 +51,7 @@ func (v *vma) keeps(advice int) bool {
 		return false
 	}
 	switch advice {
-	case adviceDontNeed, adviceFree, adviceRemove, adviceDontFork, adviceWipeOnFork, adviceDontNeedLock:
+	case adviceDontNeed, adviceFree, adviceRemove, adviceDontFork, adviceWipeOnFork, adviceDontNeedLock, adviceGuard:
 		return true
 	}
 	return false

@@ -238,9 +238,19 @@ func (u *usage) add(v *vma, n uint64) {
 	}
 }
 
-// zap takes a range of v out of the page tables. It needs mu only shared.
+// zap takes a range of v out of the page tables.
 func (s *Space) zap(v *vma, start, end uint64) {
-	if n := s.pages.Unmap(start, end-start); n > 0 {
+	s.left(v, s.pages.Unmap(start, end-start))
+}
+
+// discard is zap, but that guards stay. It needs mu only shared.
+func (s *Space) discard(v *vma, start, end uint64) {
+	s.left(v, s.pages.Clear(start, end-start))
+}
+
+// left says that n pages of v are not resident any more.
+func (s *Space) left(v *vma, n int) {
+	if n > 0 {
 		s.note()
 		s.resident[v.kind()].Add(-int64(n))
 	}
@@ -336,6 +346,7 @@ func (s *Space) join(start, end uint64) {
 		}
 		t.removeAt(nc, ni)
 		v.end = w.end
+		v.guards = v.guards || w.guards
 		t.forget(ci)
 		s.drop(w)
 	}

@@ -19,6 +19,8 @@ type vma struct {
 	file File // nil: no file
 	off  uint64
 	name string // for /proc/self/maps, if there is no file
+	// guards: there may be guards in it.
+	guards bool
 
 	// seen is where the last fault's pages ended, and in the low bits, how many
 	// it brought: a hint for the next.
@@ -76,7 +78,7 @@ func (v *vma) joins(w *vma) bool {
 func (v *vma) part(start, end uint64) *vma {
 	w := &vma{
 		start: start, end: end, prot: v.prot, may: v.may, flags: v.flags,
-		obj: v.obj, file: v.file, off: v.at(start), name: v.name,
+		obj: v.obj, file: v.file, off: v.at(start), name: v.name, guards: v.guards,
 	}
 	w.hold()
 	return w

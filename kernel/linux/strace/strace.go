@@ -59,6 +59,7 @@ prlimit64 ddxx sendmmsg fxux recvmmsg fxuxx getcpu xxx renameat2 AsAsx getrandom
 membarrier dxd copy_file_range fxfxux statx AsWxx rseq xuxx clone3 xu close_range uux openat2 Asxu faccessat2 AsoW
 epoll_pwait2 fxdtxu sched_getparam dx sched_getscheduler d setpriority ddd getpriority dd mlock xu munlock xu
 inotify_add_watch fsx inotify_rm_watch fd getpeername fxx getgroups dx setgroups dx getresuid xxx getresgid xxx
+io_setup ux io_destroy x io_submit xdx io_getevents xddxt io_pgetevents xddxtx io_cancel xxx
 io_uring_setup ux io_uring_enter fuuxxu io_uring_register fuxu sched_setscheduler ddx rt_tgsigqueueinfo ddSx
 `
 

@@ -270,7 +270,14 @@ func (c *Context) forget(w *contextWaiter) {
 // request, or it is about to complete.
 func (c *Context) Cancel(addr uint64) error {
 	found := c.engine.find(1, func(q *request) bool { return q.obj == addr })
-	if len(found) == 0 || c.engine.cancel(found[0], -int64(syscall.ECANCELED)) == syscall.ENOENT {
+	if len(found) == 0 {
+		return syscall.EINVAL
+	}
+	res := -int64(syscall.ECANCELED)
+	if found[0].op == &c.operations[aioPoll] { // no event has come
+		res = 0
+	}
+	if c.engine.cancel(found[0], res) == syscall.ENOENT {
 		return syscall.EINVAL
 	}
 	return syscall.EINPROGRESS

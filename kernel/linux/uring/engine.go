@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"kiln/kernel/fs"
 )
@@ -49,11 +50,13 @@ type request struct {
 	// Guarded by engine.mu.
 	phase            phase
 	again, cancelled bool
+	circular         bool // a completion has woken it
 	listed           bool // in engine.waiting
 	prev, next       *request
 
 	// Of who makes the attempt.
 	prepared bool // it watches its files
+	turns    int  // attempts in a row
 	stop     []func()
 
 	fs.Watchers // of the caller that a call that blocks has
@@ -177,6 +180,9 @@ func (q *request) attempt() (int64, error) {
 	}
 }
 
+// maxTurns is how often an attempt is made again at once.
+const maxTurns = 8
+
 // sleep puts q to sleep unless something has happened.
 func (e *engine) sleep(q *request) (slept, cancelled bool) {
 	e.mu.Lock()
@@ -184,11 +190,18 @@ func (e *engine) sleep(q *request) (slept, cancelled bool) {
 	if q.cancelled {
 		return false, true
 	}
-	if q.again {
+	switch {
+	case !q.again:
+		q.phase = asleep
+	case q.turns < maxTurns:
+		q.turns++
 		q.again = false
 		return false, false
+	default: // others first
+		q.turns = 0
+		q.phase = queued
+		e.enqueue(q)
 	}
-	q.phase = asleep
 	return true, false
 }
 
@@ -222,7 +235,7 @@ func (q *request) prepareWait() error {
 		if p, ok := f.Ops().(fs.Pollable); ok {
 			q.stop = append(q.stop, p.Watch(func(ev uint32) {
 				if ev&want != 0 {
-					q.wake()
+					q.wakeBy(ev)
 				}
 			}))
 			watched = true
@@ -243,10 +256,20 @@ func (q *request) keep() error {
 	return q.op.keep(q)
 }
 
+// ringWake is set in the events by which a completion is told (EPOLL_URING_WAKE). A
+// request with many completions that it wakes could wake itself for ever, and so
+// has its last.
+const ringWake = 1 << 27
+
 // wake has q looked at. It may be called with locks of files held.
-func (q *request) wake() {
+func (q *request) wake() { q.wakeBy(0) }
+
+func (q *request) wakeBy(ev uint32) {
 	e := q.e
 	e.mu.Lock()
+	if ev&ringWake != 0 {
+		q.circular = true
+	}
 	switch q.phase {
 	case asleep:
 		q.phase = queued
@@ -298,10 +321,13 @@ func (e *engine) worker() {
 	}
 }
 
+// maxHelp is how many requests one who waits looks at.
+const maxHelp = 256
+
 // help looks at what the worker has to look at. Who waits for completions does so
 // too: that is sooner than the worker's turn.
 func (e *engine) help() {
-	for {
+	for range maxHelp {
 		e.mu.Lock()
 		if len(e.work) == 0 {
 			e.mu.Unlock()
@@ -314,6 +340,13 @@ func (e *engine) help() {
 		e.mu.Unlock()
 		e.run(q)
 	}
+}
+
+// woken reports whether a completion has woken q.
+func (q *request) woken() bool {
+	q.e.mu.Lock()
+	defer q.e.mu.Unlock()
+	return q.circular
 }
 
 // finish takes q, which is running, out of everything.
@@ -339,15 +372,37 @@ func (e *engine) finish(q *request) {
 	}
 }
 
-// cancel ends a request with ECANCELED. EALREADY: it is being attempted.
+// cancelSoon is cancel for who is not in the middle of an attempt of q: that does not
+// take long.
+func (e *engine) cancelSoon(q *request) error {
+	for range 200 {
+		err := e.claim(q, false)
+		if err == nil {
+			e.abandon(q, -int64(syscall.ECANCELED))
+		}
+		if err != syscall.EALREADY {
+			return err
+		}
+		time.Sleep(20 * time.Microsecond)
+	}
+	return e.cancel(q, -int64(syscall.ECANCELED))
+}
+
+// cancel ends a request with a result. EALREADY: it is being attempted, for the last
+// time.
 func (e *engine) cancel(q *request, res int64) error {
 	if err := e.claim(q, true); err != nil {
 		return err
 	}
+	e.abandon(q, res)
+	return nil
+}
+
+// abandon completes a request that the caller has claimed.
+func (e *engine) abandon(q *request, res int64) {
 	e.finish(q)
 	q.Notify(fs.In)
 	e.run(e.end(q, res))
-	return nil
 }
 
 // claim makes a request that waits the caller's. EALREADY: it is being attempted;

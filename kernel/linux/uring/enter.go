@@ -36,7 +36,7 @@ func (r *Ring) Wait(n uint32, wake func(), sleep func() error) error {
 	defer r.forget(w)
 	for {
 		if err := sleep(); err != nil {
-			if r.enough(w) {
+			if r.enough(w) || r.some() {
 				return nil
 			}
 			return err
@@ -55,6 +55,13 @@ func (r *Ring) enough(w *waiter) bool {
 	}
 	r.flush()
 	return r.satisfied(w)
+}
+
+// some reports whether there are completions to take.
+func (r *Ring) some() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closed || r.tail != r.mem.word(atCompleteHead).Load()
 }
 
 func (r *Ring) forget(w *waiter) {

@@ -280,6 +280,9 @@ func (q *request) receive() (int64, error) {
 			q.returnBuffer()
 			return 0, err
 		}
+		if n == 0 {
+			q.returnBuffer()
+		}
 		q.usedBuffer()
 		if n == 0 && q.nr == syscall.SYS_RECVFROM {
 			q.fails = true // for what is linked

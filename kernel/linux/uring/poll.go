@@ -65,7 +65,7 @@ func (q *request) poll() (int64, error) {
 	switch {
 	case ev == 0:
 		return 0, syscall.EAGAIN
-	case !q.multi || !pollable(q.files[0]):
+	case !q.multi || !pollable(q.files[0]) || q.woken():
 		return int64(ev), nil
 	}
 	q.more(int64(ev), 0)
@@ -93,7 +93,7 @@ func (q *request) pollRemove() (int64, error) {
 	}
 	o := found[0]
 	if s.len&(pollUpdateEvents|pollUpdateData) == 0 {
-		return 0, q.e.cancel(o, -int64(syscall.ECANCELED))
+		return 0, q.e.cancelSoon(o)
 	}
 	return 0, q.e.change(o, func() {
 		if s.len&pollUpdateEvents != 0 {
@@ -309,12 +309,15 @@ func (q *request) timeoutRemove() (int64, error) {
 	}
 	o := found[0]
 	if s.rwFlags&(timeUpdate|timeUpdateLink) == 0 {
-		return 0, q.e.cancel(o, -int64(syscall.ECANCELED))
+		return 0, q.e.cancelSoon(o)
 	}
 	q.ring.mu.Lock()
+	defer q.ring.mu.Unlock()
+	if o.timer == nil { // it has not begun
+		return 0, syscall.EALREADY
+	}
 	o.due = q.deadline(q.due, s.rwFlags)
 	o.timer.Reset(max(0, o.due-q.e.sys.Monotonic()))
-	q.ring.mu.Unlock()
 	return 0, nil
 }
 
@@ -390,11 +393,11 @@ func (r *Ring) cancelMatching(q *request, data uint64, fd int32, flags uint32, o
 		if len(found) == 0 {
 			return 0, syscall.ENOENT
 		}
-		return 0, r.engine.cancel(found[0], -int64(syscall.ECANCELED))
+		return 0, r.engine.cancelSoon(found[0])
 	}
 	count := int64(0)
 	for _, o := range found {
-		if r.engine.cancel(o, -int64(syscall.ECANCELED)) != syscall.ENOENT {
+		if r.engine.cancelSoon(o) != syscall.ENOENT {
 			count++
 		}
 	}

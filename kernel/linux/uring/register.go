@@ -15,8 +15,8 @@ type registered struct {
 	fileSlots []*resource // nil: not registered; an element: empty
 	buffers   []*resource
 	allocate  [2]uint32 // range of slots that are chosen for the program
+	hint      uint32    // the slot to try first
 	workers   [2]uint32
-	limits    *restrictions
 }
 
 // resource is a file, or memory.
@@ -49,11 +49,11 @@ func (r *Ring) Register(op uint32, addr uint64, n uint32, issuer uint64) (int64,
 	if r.foreign(issuer) && r.issuer.Load() != 0 {
 		return 0, syscall.EEXIST
 	}
+	r.submit.Lock()
+	defer r.submit.Unlock()
 	if r.limited(op) {
 		return 0, syscall.EACCES
 	}
-	r.submit.Lock()
-	defer r.submit.Unlock()
 	switch op {
 	case 0:
 		return 0, r.registerBuffers(addr, n, 0, false)
@@ -187,7 +187,7 @@ func (r *Ring) registerFiles(addr uint64, n uint32, tags uint64, empty bool) err
 		list[i] = &resource{file: f, tag: tag}
 	}
 	r.mu.Lock()
-	r.fileSlots, r.allocate = list, [2]uint32{0, n}
+	r.fileSlots, r.allocate, r.hint = list, [2]uint32{0, n}, 0
 	r.mu.Unlock()
 	return nil
 }
@@ -247,8 +247,8 @@ func (r *Ring) drop(x *resource) {
 	}
 }
 
-// release ends a request's use of a buffer.
-func (r *Ring) release(x *resource) {
+// unuse ends a request's use of a buffer.
+func (r *Ring) unuse(x *resource) {
 	r.mu.Lock()
 	x.users--
 	free := x.gone && x.users == 0
@@ -303,6 +303,10 @@ func (r *Ring) replace(i uint32, x *resource) *resource {
 	}
 	old := r.fileSlots[i]
 	r.fileSlots[i] = x
+	r.hint = i + 1
+	if x == nil {
+		r.hint = i
+	}
 	return old
 }
 
@@ -340,6 +344,12 @@ func (q *request) updateFiles() (int64, error) {
 // numbers in place of the descriptors.
 func (q *request) allocateFiles() (int64, error) {
 	r, s := q.ring, &q.s
+	r.mu.Lock()
+	none := r.fileSlots == nil
+	r.mu.Unlock()
+	if none {
+		return 0, syscall.ENXIO
+	}
 	for i := range s.len {
 		fd, _, err := r.fdAt(s.addr, 0, int(i))
 		var f *fs.File
@@ -385,7 +395,16 @@ func (r *Ring) slot(index uint32) (uint32, error) {
 	case index != allocateSlot:
 		return index - 1, nil
 	}
-	for i := r.allocate[0]; i < min(r.allocate[1], uint32(len(r.fileSlots))); i++ {
+	from, to := r.allocate[0], min(r.allocate[1], uint32(len(r.fileSlots)))
+	first := r.hint
+	if first < from || first >= to {
+		first = from
+	}
+	for n := range to - min(from, to) { // from the hint on, and round
+		i := first + n
+		if i >= to {
+			i -= to - from
+		}
 		if r.fileSlots[i] == nil {
 			return i, nil
 		}
@@ -405,6 +424,7 @@ func (r *Ring) putSlot(f *fs.File, index uint32) (int64, error) {
 	}
 	old := r.fileSlots[i]
 	r.fileSlots[i] = &resource{file: f}
+	r.hint = i + 1
 	r.mu.Unlock()
 	r.drop(old)
 	if index == allocateSlot {
@@ -435,7 +455,7 @@ func (r *Ring) emptySlot(i uint32) error {
 	case r.fileSlots[i] == nil:
 		err = syscall.EBADF
 	default:
-		x, r.fileSlots[i] = r.fileSlots[i], nil
+		x, r.fileSlots[i], r.hint = r.fileSlots[i], nil, i
 	}
 	r.mu.Unlock()
 	r.drop(x)
@@ -460,7 +480,7 @@ func (r *Ring) setRange(addr uint64, n uint32) error {
 	case le.Uint64(b[8:]) != 0, uint64(off)+uint64(count) > uint64(len(r.fileSlots)):
 		return syscall.EINVAL
 	}
-	r.allocate = [2]uint32{off, off + count}
+	r.allocate, r.hint = [2]uint32{off, off + count}, off
 	return nil
 }
 
@@ -691,7 +711,11 @@ func (r *Ring) signal(f *fs.File) {
 }
 
 // addOne adds one to an eventfd. One that is full stays so.
-func addOne(f *fs.File) { f.Write([]byte{1, 0, 0, 0, 0, 0, 0, 0}) }
+func addOne(f *fs.File) {
+	if e, ok := f.Ops().(*event.Eventfd); ok {
+		e.Add(1, fs.In|ringWake)
+	}
+}
 
 // probe fills in struct io_uring_probe, with n elements at most.
 func (r *Ring) probe(addr uint64, n uint32) error {
@@ -777,7 +801,6 @@ func (r *Ring) cancelNow(addr uint64, n uint32) (int64, error) {
 type restrictions struct {
 	register, ops   [2]uint64
 	allow, required uint8
-	done            bool
 }
 
 // restrict takes an array of struct io_uring_restriction, once, while the ring is
@@ -816,17 +839,13 @@ func (r *Ring) restrict(addr uint64, n uint32) error {
 			l.required = v
 		}
 	}
-	r.mu.Lock()
 	r.limits = l
-	r.mu.Unlock()
 	return nil
 }
 
 // limited reports whether an operation of io_uring_register is not allowed. What is
 // registered before the ring is enabled always is.
 func (r *Ring) limited(op uint32) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.limits == nil || r.disabled.Load() {
 		return false
 	}
@@ -835,9 +854,7 @@ func (r *Ring) limited(op uint32) bool {
 
 // permit checks a submission against the restrictions.
 func (r *Ring) permit(s *sqe) error {
-	r.mu.Lock()
 	l := r.limits
-	r.mu.Unlock()
 	if l == nil {
 		return nil
 	}

@@ -81,7 +81,11 @@ type Ring struct {
 	issuer   atomic.Uint64 // who may submit, of setupSingleIssuer; 0: not enabled yet
 	poller   poller
 
-	submit  sync.Mutex
+	submit    sync.Mutex    // guards what follows, and head
+	entryCopy [sqeSize]byte // of the entry that is looked at
+	spare     *request      // to be used again
+	limits    *restrictions // nil: none
+
 	eventfd atomic.Pointer[eventfd]
 
 	mu       sync.Mutex // guards what follows
@@ -241,6 +245,10 @@ func (r *Ring) describe(p []byte) {
 // FileName implements fs.Named.
 func (*Ring) FileName() string { return "anon_inode:[io_uring]" }
 
+// StaysHere says that a ring cannot be sent over a socket: it could hold the socket
+// that holds it.
+func (*Ring) StaysHere() {}
+
 // Where mmap(2) finds the parts.
 const (
 	offSubmit   = 0
@@ -310,7 +318,19 @@ func (r *Ring) Stop() {
 // Close implements fs.Closer: nobody has the ring, or maps it.
 func (r *Ring) Close() error {
 	r.Stop()
-	r.submit.Lock()
+	if r.submit.TryLock() {
+		r.release()
+		return nil
+	}
+	go func() { // a request of the ring's own may have closed it
+		r.submit.Lock()
+		r.release()
+	}()
+	return nil
+}
+
+// release gives up all that the ring has; the caller has locked submit.
+func (r *Ring) release() {
 	defer r.submit.Unlock()
 	r.mu.Lock()
 	mem := r.mem
@@ -319,7 +339,6 @@ func (r *Ring) Close() error {
 	r.mu.Unlock()
 	r.unregisterAll()
 	r.sys.Windows.Release(mem)
-	return nil
 }
 
 // post tells the program of a completion.
@@ -419,7 +438,7 @@ func (r *Ring) tell(woken []*waiter, late bool) {
 	for _, w := range woken {
 		w.wake()
 	}
-	r.watchers.Notify(fs.In)
+	r.watchers.Notify(fs.In | ringWake)
 	if e := r.eventfd.Load(); e != nil && (late || !e.late) {
 		r.signal(e.f)
 	}

@@ -3,6 +3,8 @@ package uring
 import (
 	"encoding/binary"
 	"syscall"
+
+	"kiln/kernel/fs"
 )
 
 // sqe is struct io_uring_sqe, as it was copied from the submission queue. Names of
@@ -111,7 +113,7 @@ func (r *Ring) take(n uint32) (taken uint32) {
 	r.mem.word(atSubmitHead).Store(r.head)
 	r.begin(&c)
 	if taken > 0 {
-		r.watchers.Notify(4) // EPOLLOUT
+		r.watchers.Notify(fs.Out)
 	}
 	return taken
 }
@@ -126,16 +128,15 @@ func (r *Ring) entry() (*[sqeSize]byte, bool) {
 			return nil, false
 		}
 	}
-	b := new([sqeSize]byte)
-	copy(b[:], r.mem[r.entriesAt+int(i)*r.sqeStride:])
-	return b, true
+	copy(r.entryCopy[:], r.mem[r.entriesAt+int(i)*r.sqeStride:])
+	return &r.entryCopy, true
 }
 
 // accept makes a request and adds it to the chain, or begins it. The error is why it
 // was refused, if that is to end the submission.
 func (r *Ring) accept(s sqe, c *chain) error {
-	q := &request{e: &r.engine, data: s.data}
-	q.ring, q.s, q.left = r, s, -1
+	q := r.newRequest()
+	q.data, q.s, q.left = s.data, s, -1
 	err := r.prepare(q, c)
 	if err != nil {
 		q.broken = -int64(errnoOf(err))
@@ -157,8 +158,25 @@ func (r *Ring) accept(s sqe, c *chain) error {
 	if s.flags&(link|hardLink) != 0 {
 		return nil
 	}
+	single := c.head == q
 	r.begin(c)
+	if single && !q.prepared && !q.late && !q.op.timer && q.timeout == nil && err == nil {
+		r.spare = q // complete, and nobody knows it any more
+	}
 	return err
+}
+
+// newRequest returns an empty request.
+func (r *Ring) newRequest() *request {
+	q := r.spare
+	if q == nil {
+		q = new(request)
+	} else {
+		r.spare = nil
+		*q = request{}
+	}
+	q.e, q.ring = &r.engine, r
+	return q
 }
 
 // prepare checks a submission.
@@ -169,7 +187,7 @@ func (r *Ring) prepare(q *request, c *chain) error {
 	}
 	q.op = &r.operations[s.op]
 	if q.op.issue == nil {
-		return syscall.EOPNOTSUPP
+		return syscall.EINVAL
 	}
 	if s.flags&^knownFlags != 0 {
 		return syscall.EINVAL
@@ -215,13 +233,18 @@ func (r *Ring) begin(c *chain) {
 	}
 	r.mu.Lock()
 	if r.waits(head) && !broken {
-		r.deferred = append(r.deferred, head)
+		for q := head; q != nil; q = q.linked {
+			q.late = true
+		}
 		r.mu.Unlock()
 		for q := head; q != nil; q = q.linked { // what it has by address, while it is there
 			if q.keep() != nil {
 				q.broken = -int64(syscall.EFAULT)
 			}
 		}
+		r.mu.Lock()
+		r.deferred = append(r.deferred, head)
+		r.mu.Unlock()
 		r.pump()
 		return
 	}
@@ -362,7 +385,7 @@ func (r *Ring) end(q *request, res int64) *request {
 // complete posts q's last completion.
 func (r *Ring) complete(q *request, res int64) {
 	if q.fixed != nil {
-		r.release(q.fixed)
+		r.unuse(q.fixed)
 		q.fixed = nil
 	}
 	if q.op.timer {

@@ -2,6 +2,7 @@
 #include "check.h"
 #include <linux/aio_abi.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 
 static long submit(aio_context_t c, long n, struct iocb **l) { return syscall(SYS_io_submit, c, n, l); }
 
@@ -73,9 +74,82 @@ int main(void)
 	R(syscall(SYS_io_getevents, c, 1, 1, &e, &ts));
 	R(syscall(SYS_io_getevents, c, 2, 1, &e, &ts));
 	R(syscall(SYS_io_getevents, 12345L, 1, 1, &e, &ts));
+	struct {
+		void *set;
+		size_t size;
+	} mask = {0, 8};
+	R(syscall(SYS_io_pgetevents, c, 1, 1, &e, &ts, &mask));
+	R(submit(c, 1, l));
+	R(syscall(SYS_io_pgetevents, c, 1, 1, &e, 0L, 0L));
+	N(e.data);
+	uint64_t set = 0;
+	mask.set = &set;
+	mask.size = 4;
+	R(syscall(SYS_io_pgetevents, c, 1, 1, &e, &ts, &mask));
+	R(syscall(SYS_io_cancel, c, &s, &e)); // it is over
+	R(syscall(SYS_io_cancel, 12345L, &s, &e));
 	R(submit(12345, 1, l));
 	R(submit(c, -1, l));
 	R(submit(c, 0, l));
+	R(syscall(SYS_io_getevents, c, 0, 1, &e, 0));
+	AREA("vectors");
+	struct iovec v[2] = {{"one ", 4}, {"two", 3}}, in[2] = {{b, 2}, {b + 50, 20}};
+	memset(b, 0, sizeof b);
+	struct iocb wv = cb(IOCB_CMD_PWRITEV, f, v, 2, 3, 7), rv = cb(IOCB_CMD_PREADV, f, in, 2, 3, 8);
+	l[0] = &wv;
+	R(submit(c, 1, l));
+	events(c, 1, 8);
+	l[0] = &rv;
+	R(submit(c, 1, l));
+	events(c, 1, 8);
+	SAY("%.2s %.5s", b, b + 50);
+	AREA("mistakes");
+	int ro = must(open("f", O_RDONLY));
+	struct iocb bads[] = {cb(IOCB_CMD_PWRITE, ro, b, 1, 0, 9), cb(IOCB_CMD_PREAD, f, b, 1, -1, 9), cb(IOCB_CMD_FSYNC, f, b, 1, 0, 9), cb(IOCB_CMD_NOOP, f, 0, 0, 0, 9)};
+	for (int i = 0; i < 4; i++) {
+		l[0] = &bads[i];
+		R(submit(c, 1, l));
+	}
+	struct iocb flags = cb(IOCB_CMD_PREAD, f, b, 1, 0, 9);
+	flags.aio_flags = IOCB_FLAG_RESFD;
+	flags.aio_resfd = f;
+	l[0] = &flags;
+	R(submit(c, 1, l));
+	flags.aio_flags = 0;
+	flags.aio_rw_flags = 1 << 20;
+	R(submit(c, 1, l));
+	flags.aio_rw_flags = 0;
+	flags.aio_reserved2 = 1;
+	R(submit(c, 1, l));
+	l[0] = (void *)8;
+	R(submit(c, 1, l));
+	R(submit(c, 1, (void *)8));
+	events(c, 0, 8);
+	AREA("poll");
+	int p[2];
+	must(pipe(p));
+	struct iocb po = cb(IOCB_CMD_POLL, p[0], 0, 0, 0, 10);
+	po.aio_buf = 1;
+	l[0] = &po;
+	R(submit(c, 1, l));
+	events(c, 0, 8);
+	must(write(p[1], "x", 1));
+	R(syscall(SYS_io_getevents, c, 1, 1, &e, 0));
+	N(e.res & 1); // more bits than were asked for may be set
+	po.aio_data = 11;
+	R(submit(c, 1, l)); // it is ready now
+	events(c, 1, 8);
+	must(read(p[0], b, 1));
+	po.aio_data = 12;
+	R(submit(c, 1, l));
+	R(syscall(SYS_io_cancel, c, &po, &e));
+	events(c, 1, 8);
+	R(syscall(SYS_io_cancel, c, &po, &e));
+	R(syscall(SYS_io_cancel, 12345L, &po, &e));
+	AREA("ends");
+	aio_context_t big = 0;
+	R(syscall(SYS_io_setup, 0x7fffffff, &big));
+	R(syscall(SYS_io_setup, 8, (void *)8));
 	R(syscall(SYS_io_destroy, c));
 	R(syscall(SYS_io_destroy, c));
 }

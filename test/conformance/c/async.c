@@ -2,6 +2,7 @@
 #include "check.h"
 #include <pthread.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 struct owner { int type, pid; };
@@ -49,6 +50,7 @@ static void *other(void *arg)
 
 int main(void)
 {
+	scratch();
 	int p[2];
 	char b[100];
 	struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART};
@@ -106,6 +108,24 @@ int main(void)
 	pthread_t t;
 	must(pthread_create(&t, 0, other, &p[1]));
 	pthread_join(t, 0);
+
+	AREA("limit");
+	sigset_t rt;
+	sigemptyset(&rt);
+	sigaddset(&rt, SIGRTMIN + 1);
+	sigprocmask(SIG_BLOCK, &rt, 0);
+	struct rlimit none = {0, 100};
+	OK(setrlimit(RLIMIT_SIGPENDING, &none));
+	R(sigqueue(getpid(), SIGRTMIN + 1, (union sigval){1}));
+	R(syscall(SYS_tkill, syscall(SYS_gettid), SIGRTMIN + 1));
+	R(kill(getpid(), SIGRTMIN + 1));
+	R(kill(getpid(), SIGRTMIN + 1));
+	sigset_t is;
+	sigpending(&is);
+	N(sigismember(&is, SIGRTMIN + 1));
+	got = 0;
+	sigprocmask(SIG_UNBLOCK, &rt, 0);
+	N(got);
 
 	AREA("file");
 	plain = must(open("f", O_CREAT | O_RDWR, 0600));

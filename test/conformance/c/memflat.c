@@ -135,8 +135,58 @@ static void churn(int rounds, int fd)
 	}
 }
 
+// A thread that has read a page of a file sees at once that another thread has
+// written to it, and so has got a copy.
+static char *_Atomic seen_at;
+static _Atomic int seen;
+
+static void *look(void *arg)
+{
+	for (;;) {
+		volatile char *p = seen_at;
+		if (p == MAP_FAILED)
+			return arg;
+		if (p)
+			seen = (unsigned char)*p;
+	}
+}
+
+static int wait_for(int value)
+{
+	for (time_t end = time(NULL) + 10; seen != value;)
+		if (time(NULL) > end)
+			return 0;
+	return 1;
+}
+
+static void copies(void)
+{
+	int fd = open("/proc/self/exe", O_RDONLY), good = 1;
+	pthread_t t;
+	pthread_create(&t, NULL, look, NULL);
+	for (int i = 0; i < 50 && good; i++) {
+		char *p = mmap(0, 2 * P, RW, MAP_PRIVATE, fd, 0);
+		seen_at = p;
+		good = wait_for(0x7f); // of the ELF header
+		p[0] = i;
+		good = good && wait_for(i);
+		seen_at = NULL;
+		seen = -1;
+		struct timespec ms = {0, 1000000};
+		nanosleep(&ms, NULL); // it may still look
+		seen_at = NULL;
+		if (i % 10 == 9)
+			munmap(p + P, P);
+	}
+	IS(good);
+	seen_at = MAP_FAILED;
+	pthread_join(t, NULL);
+	close(fd);
+}
+
 int main(void)
 {
+	copies();
 	int fd = memfd_create("churn", 0);
 	churn(200, fd);
 	long resident = field("/proc/self/status", "VmRSS:"), before = field("/proc/meminfo", "MemFree:");

@@ -20,6 +20,79 @@ static void on_sys(int s, siginfo_t *i, void *c)
 	SAY("SIGSYS code %d call %d arch right %d", i->si_code, i->si_syscall, i->si_arch == AUDIT_ARCH_X86_64);
 }
 
+#ifndef SYS_process_madvise
+#define SYS_process_madvise 440
+#endif
+#ifndef SYS_set_mempolicy_home_node
+#define SYS_set_mempolicy_home_node 450
+#endif
+#ifndef MADV_COLD
+#define MADV_COLD 20
+#endif
+
+static void on_signal(int s, siginfo_t *i, void *c) { SAY("signal %d, code %d", s, i->si_code); }
+
+static void probes(int fd)
+{
+	AREA("the process from outside");
+	pid_t me = getpid();
+	R(syscall(SYS_kcmp, me, me, 0, fd, fd));
+	R(syscall(SYS_kcmp, me, me, 0, fd, 1) > 0);
+	R(syscall(SYS_kcmp, me, me, 0, fd, 99));
+	R(syscall(SYS_kcmp, me, me, 1, 0, 0));
+	R(syscall(SYS_kcmp, me, me, 99, 0, 0));
+	R(syscall(SYS_kcmp, me, 0x3fffffff, 1, 0, 0));
+	int p = syscall(SYS_pidfd_open, me, 0);
+	OK(p);
+	R(fcntl(p, F_GETFD));
+	R(syscall(SYS_pidfd_open, 0x3fffffff, 0));
+	R(syscall(SYS_pidfd_open, me, 1));
+	R(syscall(SYS_pidfd_open, -1, 0));
+	int other = syscall(SYS_pidfd_getfd, p, fd, 0);
+	OK(other);
+	R(syscall(SYS_kcmp, me, me, 0, fd, other));
+	R(fcntl(other, F_GETFD));
+	R(syscall(SYS_pidfd_getfd, p, 99, 0));
+	R(syscall(SYS_pidfd_getfd, fd, fd, 0));
+	R(syscall(SYS_pidfd_getfd, p, fd, 1));
+	handle(SIGUSR1, on_signal, 0);
+	R(syscall(SYS_pidfd_send_signal, p, SIGUSR1, 0, 0));
+	R(syscall(SYS_pidfd_send_signal, p, 0, 0, 0));
+	R(syscall(SYS_pidfd_send_signal, p, 99, 0, 0));
+	R(syscall(SYS_pidfd_send_signal, fd, SIGUSR1, 0, 0));
+	siginfo_t i = {.si_signo = SIGUSR1, .si_code = SI_QUEUE};
+	R(syscall(SYS_pidfd_send_signal, p, SIGUSR1, &i, 0));
+	R(syscall(SYS_pidfd_send_signal, p, SIGUSR2, &i, 0));
+	char *m = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	AREA("memory policies");
+	int mode = 9;
+	unsigned long nodes = 1;
+	R(syscall(SYS_get_mempolicy, &mode, 0, 0, 0, 0));
+	N(mode);
+	R(syscall(SYS_set_mempolicy, 0, 0, 0));
+	R(syscall(SYS_set_mempolicy, 99, 0, 0));
+	R(syscall(SYS_set_mempolicy, 2, &nodes, 8)); // bind to node 0
+	R(syscall(SYS_get_mempolicy, &mode, 0, 0, 0, 0));
+	N(mode);
+	m = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	R(syscall(SYS_mbind, m, 8192, 1, &nodes, 8, 0));
+	R(syscall(SYS_mbind, m, 8192, 99, &nodes, 8, 0));
+	R(syscall(SYS_get_mempolicy, &mode, 0, 0, m, 2));
+	SAY("policy of an address: %d", mode);
+	R(syscall(SYS_set_mempolicy_home_node, m, 4096L, 0L, 1L));
+	R(syscall(SYS_set_mempolicy_home_node, m, 4096L, 5000L, 0L));
+	struct {
+		void *base;
+		size_t len;
+	} v[2] = {{m, 4096}, {m + 4096, 4096}};
+	R(syscall(SYS_process_madvise, p, v, 2L, MADV_COLD, 0L));
+	R(syscall(SYS_process_madvise, p, v, 2L, MADV_COLD, 1L));
+	R(syscall(SYS_process_madvise, p, v, 2L, 9999, 0L));
+	R(syscall(SYS_process_madvise, fd, v, 2L, MADV_COLD, 0L));
+	v[1].base = (void *)8;
+	R(syscall(SYS_process_madvise, p, v, 2L, MADV_COLD, 0L));
+}
+
 int main(void)
 {
 	char a[64] = "", b[64] = "";
@@ -43,12 +116,7 @@ int main(void)
 	struct statfs s;
 	R(fstatfs(99, &s));
 	sync();
-	AREA("probes");
-	R(syscall(SYS_kcmp, getpid(), getpid(), 0, fd, fd));
-	R(syscall(SYS_get_mempolicy, 0, 0, 0, 0, 0) <= 0);
-	R(syscall(SYS_pidfd_open, getpid(), 0) >= 0);
-	R(syscall(SYS_pidfd_open, 0x3fffffff, 0));
-	R(syscall(SYS_ioprio_get, 1, 0) >= 0);
+	probes(fd);
 	AREA("seccomp");
 	R(prctl(PR_GET_SECCOMP));
 	R(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));

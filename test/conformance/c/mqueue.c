@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 static char name[64];
 static mqd_t q;
@@ -154,6 +155,17 @@ int main(void)
 	N(got);
 	e.sigev_signo = 99;
 	R(mq_notify(q, &e));
+
+	AREA("limits");
+	struct rlimit rl;
+	OK(getrlimit(RLIMIT_MSGQUEUE, &rl));
+	N(rl.rlim_cur);
+	char more[64];
+	snprintf(more, sizeof more, "/more%d", getpid());
+	struct mq_attr big = {.mq_maxmsg = 10, .mq_msgsize = 8000};
+	rl.rlim_cur = 50000;
+	OK(setrlimit(RLIMIT_MSGQUEUE, &rl));
+	R(mq_open(more, O_RDWR | O_CREAT, 0600, &big));
 
 	AREA("end");
 	OK(mq_unlink(name));

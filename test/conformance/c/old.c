@@ -1,3 +1,4 @@
+// needs: 6.6
 // Calls that few programs make: from before the "at" calls, and very new ones.
 #include "check.h"
 #include <linux/futex.h>
@@ -13,6 +14,9 @@
 #endif
 #ifndef SYS_futex_waitv
 #define SYS_futex_waitv 449
+#endif
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
 #endif
 #ifndef SYS_fchmodat2
 #define SYS_fchmodat2 452
@@ -95,6 +99,34 @@ static void attributes(void)
 	R(flistxattr(fd, b, sizeof b));
 	S(b);
 	R(flistxattr(99, b, sizeof b));
+}
+
+static void cache(void)
+{
+	AREA("page cache");
+	struct {
+		uint64_t off, len;
+	} range = {0, 0};
+	struct {
+		uint64_t cached, dirty, writeback, evicted, recently;
+	} c;
+	int fd = must(open("cached", O_RDWR | O_CREAT, 0600));
+	char page[8192] = "";
+	must(write(fd, page, sizeof page));
+	R(syscall(SYS_cachestat, fd, &range, &c, 0L));
+	N(c.cached);
+	N(c.evicted);
+	range.len = 1;
+	R(syscall(SYS_cachestat, fd, &range, &c, 0L));
+	N(c.cached);
+	range.off = 1 << 20;
+	R(syscall(SYS_cachestat, fd, &range, &c, 0L));
+	N(c.cached);
+	R(syscall(SYS_cachestat, fd, &range, &c, 1L));
+	R(syscall(SYS_cachestat, fd, 8L, &c, 0L));
+	R(syscall(SYS_cachestat, fd, &range, 8L, 0L));
+	R(syscall(SYS_cachestat, 99, &range, &c, 0L));
+	R(syscall(SYS_restart_syscall)); // there is none
 }
 
 static int32_t word[3];
@@ -200,6 +232,7 @@ int main(void)
 	scratch();
 	names();
 	attributes();
+	cache();
 	waiting();
 	scheduling();
 	clocks();

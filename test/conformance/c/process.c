@@ -157,6 +157,8 @@ static void scheduling(void)
 	R(sched_get_priority_min(SCHED_FIFO));
 	R(sched_get_priority_max(SCHED_OTHER));
 	R(sched_get_priority_max(99));
+	syscall(SYS_setsid);
+	R(setsid()); // it leads one now
 	R(getpriority(PRIO_PROCESS, 0));
 	R(setpriority(PRIO_PROCESS, 0, 5));
 	R(getpriority(PRIO_PROCESS, 0));

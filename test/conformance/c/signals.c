@@ -189,12 +189,16 @@ static volatile pthread_t handled_by;
 
 static void notes(int s, siginfo_t *i, void *c) { handled_by = pthread_self(); }
 
+static volatile int ready, look;
+
 static void *masked(void *arg)
 {
 	sigset_t s;
 	one(&s, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &s, 0);
-	ms(100);
+	ready = 1;
+	while (!look)
+		ms(1);
 	sigpending(&s);
 	return (void *)(long)sigismember(&s, SIGUSR1);
 }
@@ -207,17 +211,21 @@ static void threads(void)
 	sigset_t s;
 	handle(SIGUSR1, notes, 0);
 	pthread_create(&t, 0, masked, 0);
-	ms(30);
+	while (!ready)
+		ms(1);
 	kill(getpid(), SIGUSR1); // goes to the thread that takes it
 	ms(10);
 	IS(handled_by == pthread_self());
 	pthread_kill(t, SIGUSR1); // stays pending there
+	look = 1;
 	pthread_join(t, &r);
 	N((long)r);
 	one(&s, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &s, 0);
+	look = 0;
 	pthread_create(&t, 0, masked, 0); // inherits the mask
 	kill(getpid(), SIGUSR1);
+	look = 1;
 	pthread_join(t, &r);
 	N((long)r);
 	sigset_t pend;

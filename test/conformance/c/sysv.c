@@ -96,7 +96,9 @@ static void shm(void)
 	R(shmctl(id, 77, &ds));
 	R(shmctl(-1, IPC_STAT, &ds));
 	id = must(shmget(IPC_PRIVATE, 1, 0600));
-	IS(shmget(IPC_PRIVATE, 1, 0600) != id);
+	int other = must(shmget(IPC_PRIVATE, 1, 0600));
+	IS(other != id);
+	OK(shmctl(other, IPC_RMID, 0));
 	R(shmctl(id, IPC_STAT, (void *)8));
 	R(shmctl(id, 77, &ds));
 	R(shmctl(id, SHM_LOCK, 0));

@@ -56,6 +56,7 @@ func main() {
 		{"copies", copies},
 		{"words", words},
 		{"tables", tables},
+		{"kinds", kinds},
 		{"frames", frames},
 		{"kick", kick},
 		{"kick race", kickRace},

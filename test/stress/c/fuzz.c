@@ -231,6 +231,58 @@ static void call(worker *w) {
 		setStack(w->stack);
 }
 
+// ring makes an io_uring, hands in requests that are right in part, writes anywhere
+// in the memory that it shares with the kernel, and mostly leaves all that behind.
+static void ring(worker *w) {
+	struct {
+		uint32_t sqEntries, cqEntries, flags, rest[7];
+		struct { uint32_t head, tail, mask, entries, flags, dropped, array, resv; uint64_t addr; } sq;
+		struct { uint32_t head, tail, mask, entries, overflow, cqes, flags, resv; uint64_t addr; } cq;
+	} p = {.flags = rnd(w) % 3 ? 0 : argument(w, 'x') & 0x3ff};
+	unsigned n = 1 + rnd(w) % 64;
+	int fd = syscall(SYS_io_uring_setup, n, &p);
+	if (fd < 0)
+		return;
+	size_t size = p.sq.array + p.sqEntries * 4, more = p.cq.cqes + p.cqEntries * 16;
+	if (more > size)
+		size = more;
+	char *queue = mmap(0, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	char *entries = mmap(0, p.sqEntries * 64, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0x10000000);
+	if (queue == MAP_FAILED || entries == MAP_FAILED)
+		return;
+	for (int round = rnd(w) % 8; round >= 0; round--) {
+		uint32_t count = 1 + rnd(w) % p.sqEntries;
+		volatile uint32_t *tail = (uint32_t *)(queue + p.sq.tail);
+		for (uint32_t i = 0; i < count; i++) {
+			uint32_t slot = (*tail + i) & (p.sqEntries - 1);
+			uint64_t *e = (uint64_t *)(entries + slot * 64);
+			((uint32_t *)(queue + p.sq.array))[slot] = rnd(w) % 32 ? slot : hostile(w);
+			e[0] = rnd(w) % 60 | (rnd(w) % 4 ? 0 : rnd(w) % 128 << 8) | (rnd(w) % 4 ? 0 : rnd(w) % 32 << 16) | argument(w, 'f') << 32;
+			e[1] = argument(w, "n0pPtA?"[rnd(w) % 7]);
+			e[2] = argument(w, "pPvtA0?"[rnd(w) % 7]);
+			e[3] = argument(w, 'n') | (uint64_t)argument(w, "0ix"[rnd(w) % 3]) << 32;
+			e[4] = rnd(w) % 100;
+			e[5] = rnd(w) % 4 ? 0 : hostile(w);
+			e[6] = rnd(w) % 4 ? 0 : argument(w, 'p');
+			e[7] = 0;
+		}
+		*tail += count;
+		if (rnd(w) % 8 == 0)
+			*(uint32_t *)(queue + rnd(w) % (size / 4) * 4) = hostile(w);
+		syscall(SYS_io_uring_enter, fd, count, rnd(w) % 4 ? 0 : rnd(w) % count, argument(w, 'i'), 0, 8);
+		if (rnd(w) % 4 == 0)
+			syscall(SYS_io_uring_register, fd, rnd(w) % 32, rnd(w) % 2 ? vector(w) : (uint64_t)buffer(w), rnd(w) % 5);
+		*(volatile uint32_t *)(queue + p.cq.head) = *(volatile uint32_t *)(queue + p.cq.tail);
+		w->calls++;
+	}
+	if (rnd(w) % 4)
+		munmap(queue, size);
+	if (rnd(w) % 4)
+		munmap(entries, p.sqEntries * 64);
+	if (rnd(w) % 4)
+		close(fd);
+}
+
 // enter jumps to r[0] with the stack pointer r[1], r[2] to r[7] as number and
 // arguments of a system call, and nothing of the program in the other registers.
 static void __attribute__((noreturn, noinline)) enter(uint64_t *r) {
@@ -320,10 +372,13 @@ static void *work(void *arg) {
 	while (!over) {
 		for (int i = 0; i < 8; i++)
 			*(uint64_t *)(arena + rnd(w) % (ARENA / 2 / 8) * 8) = rnd(w) % 2 ? hostile(w) : argument(w, "fpni"[rnd(w) % 4]);
-		if (rnd(w) % 64)
-			call(w);
-		else
+		int turn = rnd(w) % 200;
+		if (turn == 0)
+			ring(w);
+		else if (turn < 4)
 			execute(w);
+		else
+			call(w);
 		if (rnd(w) % 4096 == 0) {
 			setStack(w->stack);
 			mmap(arena, ARENA, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);

@@ -33,6 +33,7 @@ type entry struct {
 	frame mm.Frame
 	prot  mm.Prot
 	kind  mm.Kind
+	used  bool
 }
 
 // New returns a machine with n frames. complain is told what is wrong; it is
@@ -164,6 +165,13 @@ func (m *Machine) check(addr, n uint64) {
 	}
 }
 
+// Plenty implements mm.Pages.
+func (m *Machine) Plenty() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.left >= 16
+}
+
 // MapNew implements mm.Pages.
 func (m *Machine) MapNew(addr, n uint64, prot mm.Prot) (entered int, ok bool) {
 	m.mu.Lock()
@@ -219,7 +227,7 @@ func (m *Machine) enter(addr uint64, f mm.Frame, prot mm.Prot, kind mm.Kind) boo
 		}
 		return false
 	}
-	m.table[addr] = entry{f, rights(prot, kind), kind}
+	m.table[addr] = entry{f, rights(prot, kind), kind, false}
 	return !there
 }
 
@@ -252,7 +260,46 @@ func (m *Machine) each(addr, n uint64, f func(addr uint64, e entry)) {
 func (m *Machine) Unmap(addr, n uint64) (count int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.unmap(addr, n, false)
+}
+
+// Clear implements mm.Pages.
+func (m *Machine) Clear(addr, n uint64) (count int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.unmap(addr, n, true)
+}
+
+// Guard implements mm.Pages.
+func (m *Machine) Guard(addr, n uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for a := addr; a < addr+n; a += mm.PageSize {
+		if _, ok := m.table[a]; !ok {
+			m.table[a] = entry{kind: mm.Guard}
+		}
+	}
+}
+
+// Unguard implements mm.Pages.
+func (m *Machine) Unguard(addr, n uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.each(addr, n, func(a uint64, e entry) {
+		if e.kind == mm.Guard {
+			delete(m.table, a)
+		}
+	})
+}
+
+func (m *Machine) unmap(addr, n uint64, guards bool) (count int) {
+	m.each(addr, n, func(a uint64, e entry) {
+		if e.kind == mm.Guard {
+			if !guards {
+				delete(m.table, a)
+			}
+			return
+		}
 		delete(m.table, a)
 		count++
 		if e.kind == mm.Owned {
@@ -267,6 +314,9 @@ func (m *Machine) Protect(addr, n uint64, prot mm.Prot) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.each(addr, n, func(a uint64, e entry) {
+		if e.kind == mm.Guard {
+			return
+		}
 		e.prot = rights(prot, e.kind)
 		m.table[a] = e
 	})
@@ -308,25 +358,33 @@ func (m *Machine) Kind(addr uint64) (mm.Kind, bool) {
 }
 
 // Present implements mm.Pages.
-func (m *Machine) Present(addr uint64) (there uint32) {
+func (m *Machine) Present(addr uint64) (there, used uint32) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if addr%(32*mm.PageSize) != 0 {
 		m.complain("Present: %#x", addr)
 	}
 	for i := range 32 {
-		if _, ok := m.table[addr+uint64(i)*mm.PageSize]; ok {
+		e, ok := m.table[addr+uint64(i)*mm.PageSize]
+		if ok {
 			there |= 1 << i
 		}
+		if e.used {
+			used |= 1 << i
+		}
 	}
-	return there
+	return there, used
 }
 
 // Count implements mm.Pages.
 func (m *Machine) Count(addr, n uint64) (count int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.each(addr, n, func(uint64, entry) { count++ })
+	m.each(addr, n, func(_ uint64, e entry) {
+		if e.kind != mm.Guard {
+			count++
+		}
+	})
 	return count
 }
 
@@ -357,6 +415,8 @@ func (m *Machine) copy(addr uint64, n int, need mm.Prot, f func(page []byte, don
 			m.complain("page %#x shows a frame that is gone", at)
 			return done
 		}
+		e.used = true
+		m.table[at&^(mm.PageSize-1)] = e
 		page := b[at%mm.PageSize:]
 		page = page[:min(len(page), n-done)]
 		f(page, done)
