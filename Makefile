@@ -5,7 +5,7 @@
 GO  ?= go
 BIN := bin/kiln
 
-.PHONY: help build release-kernel setup demo test test-kvm soak check clean
+.PHONY: help build release-kernel setup demo test test-kvm soak stress check clean
 
 help:
 	@sed -n 's/^# make /make /p' $(MAKEFILE_LIST)
@@ -33,11 +33,15 @@ check:
 	$(GO) test -tags kiln_linux ./kernel/linux ./kernel/sys ./kernel/fs/...
 
 test: setup build check
-	$(GO) test -p 1 -timeout 45m -v ./test ./test/std
+	$(GO) test -p 1 -timeout 45m -v ./test ./test/std ./test/stress
 
 # make soak  50 boots of each of the soak programs, with 1, 2 and 4 CPUs
 soak: setup
 	$(GO) test ./test -run TestSoak -soak 50 -timeout 0 -v
+
+# make stress  programs that try to break their machine, for two hours
+stress: setup
+	$(GO) test ./test/stress -long -timeout 0 -v
 
 # make test-kvm  boot machines with KVM, on a host that QEMU emulates; five minutes
 test-kvm: setup build

@@ -9,6 +9,7 @@ package linux
 
 import (
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"syscall"
 
@@ -55,11 +56,18 @@ func (t *Task) isPidfd(fd uint64) error {
 	return syscall.EBADF
 }
 
+// isProcDir reports whether a descriptor is one of /proc/PID, which was a process's
+// before there was pidfd_open(2).
+func (t *Task) isProcDir(fd uint64) bool {
+	f := t.p.fds.File(int(int32(fd)))
+	return f != nil && !f.PathOnly() && f.Name() == fmt.Sprintf("/proc/%d", processID)
+}
+
 func pidfdSendSignal(t *Task, a [6]uint64) (uint64, error) {
 	if uint32(a[3]) != 0 {
 		return 0, syscall.EINVAL
 	}
-	if err := t.isPidfd(a[0]); err != nil {
+	if err := t.isPidfd(a[0]); err != nil && !t.isProcDir(a[0]) {
 		return 0, err
 	}
 	if a[2] == 0 {

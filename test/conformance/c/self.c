@@ -81,6 +81,15 @@ static void memory(void)
 	R(process_vm_readv(getpid(), l, 2000, r, 1, 0));
 	R(process_vm_readv(0x3fffff, l, 1, r, 1, 0));
 	R(process_vm_readv(getpid(), (void *)8, 1, r, 1, 0));
+	int fd = must(syscall(SYS_pidfd_open, getpid(), 0));
+	r[0] = (struct iovec){two, 4096};
+	R(syscall(440 /* process_madvise */, fd, r, 1, MADV_WILLNEED, 0));
+	R(syscall(440, fd, r, 1, MADV_WILLNEED, 1));
+	R(syscall(440, fd, r, 1, 9999, 0));
+	R(syscall(440, 1, r, 1, MADV_WILLNEED, 0));
+	r[0].iov_base = two + 1;
+	R(syscall(440, fd, r, 1, MADV_WILLNEED, 0));
+	R(syscall(440, fd, (void *)8, 1, MADV_WILLNEED, 0));
 }
 
 static void compare(void)
