@@ -29,11 +29,11 @@ check:
 	$(GO) vet $$($(GO) list ./... | grep -v '/kernel/metal$$')
 	$(GO) vet -unsafeptr=false -framepointer=false ./kernel/metal
 	$(GO) test ./abi/... ./cmd/... ./examples/... ./host/... ./kernel/... ./test/bench/... .
-	$(GO) vet -tags kiln_linux ./kernel ./kernel/linux ./kernel/sys ./cmd/kernel
-	$(GO) test -tags kiln_linux ./kernel/linux ./kernel/sys ./kernel/fs/...
+	$(GO) vet -tags kiln_linux ./kernel ./kernel/linux/... ./kernel/sys ./cmd/kernel
+	$(GO) test -tags kiln_linux ./kernel/linux/... ./kernel/sys ./kernel/fs/...
 
 test: setup build check
-	$(GO) test -p 1 -timeout 45m -v ./test ./test/std ./test/stress
+	$(GO) test -p 1 -timeout 45m -v ./test ./test/conformance ./test/std ./test/stress
 
 # make soak  50 boots of each of the soak programs, with 1, 2 and 4 CPUs
 soak: setup

@@ -19,7 +19,7 @@ var harmless = regexp.MustCompile(`^runtime\.(panic\w*|morestack\w*|memequal\w*|
 var goroutineOnly = map[string]bool{
 	"pollOpen": true, "pollReset": true, "pollWait": true, "pollClose": true,
 	"runtimePollOpen": true, "init": true,
-	"check": true, "kicked": true, "nudge": true, "addDriver": true, "removeDriver": true, "checkUserRange": true, "takeTables": true, "takePages": true, "enterPages": true,
+	"check": true, "kicked": true, "nudge": true, "addDriver": true, "removeDriver": true, "checkUserRange": true, "takeTables": true, "takePages": true, "unmapUser": true, "enterPages": true,
 }
 
 // TestMetalContext checks the rules of the package comment on the compiled
