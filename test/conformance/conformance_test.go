@@ -30,6 +30,7 @@ const (
 type result struct {
 	stdout, stderr string
 	status         int
+	late           bool // it had to be ended
 }
 
 func (r result) equal(o result) bool { return r.stdout == o.stdout && r.status == o.status }
@@ -172,7 +173,11 @@ func host(t *testing.T, p program, exe string, args []string) result {
 	if err := os.Chmod(filepath.Dir(tmp), 0o755); err != nil { // the program may become another user
 		t.Fatal(err)
 	}
-	return run(t, hostLimit, append(os.Environ(), "TMPDIR="+tmp), append([]string{exe}, args...))
+	r := run(t, hostLimit, append(os.Environ(), "TMPDIR="+tmp), append([]string{exe}, args...))
+	if r.late {
+		t.Fatalf("%s %q did not end within %v on the host:\n%s", exe, args, hostLimit, r.stdout)
+	}
+	return r
 }
 
 // kernel is the version of the host's Linux.
@@ -212,7 +217,7 @@ func run(t *testing.T, limit time.Duration, env, args []string) result {
 	} else if err != nil && !errors.As(err, new(*exec.ExitError)) {
 		t.Fatal(err)
 	}
-	r := result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+	r := result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode(), ctx.Err() != nil}
 	if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 		r.status = 128 + int(ws.Signal())
 	}

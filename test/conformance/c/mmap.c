@@ -1,3 +1,4 @@
+// modes: dynamic static nopie
 // Anonymous memory: mmap, munmap, mprotect, mremap, madvise, brk, mincore, mlock.
 #include "check.h"
 #include <setjmp.h>

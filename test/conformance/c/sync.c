@@ -1,3 +1,4 @@
+// modes: dynamic static nopie
 // Mutexes of all kinds, conditions, read-write locks, barriers, spin locks.
 #include "check.h"
 #include <pthread.h>

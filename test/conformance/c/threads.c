@@ -118,7 +118,6 @@ static void basics(void)
 	for (int i = 0; i < 500 && !__atomic_load_n(&total, __ATOMIC_SEQ_CST); i++)
 		ms(10);
 	N(total);
-	E(pthread_join(pthread_self(), 0));
 	size_t n;
 	pthread_getattr_np(pthread_self(), &a);
 	void *stack;
