@@ -78,7 +78,8 @@ func compressed(t *testing.T, text string) string {
 func TestELFPython(t *testing.T) {
 	onCPUs(t, func(t *testing.T, cpus int) {
 		g := serve(t, cpus, []int{8000, 5000}, "-v", programs+"serve.py:/serve.py", "--deb", "python3-flask", "/usr/bin/python3", "--", "/serve.py")
-		g.says("system\nserving\n")
+		g.says("system\n")
+		g.says("\nserving\n") // and between the two what Flask says
 		has(t, string(httpGet(t, http.DefaultClient, g.url(8000)+"/passwd")), "root:x:0:0:")
 		for i := range 10 {
 			has(t, post(t, fmt.Sprintf("%s/add/%d/2", g.url(5000), i), "data"), fmt.Sprintf(`"sent":4,"sum":%d`, i+2))
