@@ -121,7 +121,7 @@ else, which it shares with Go programs ([system-calls.md](system-calls.md)). The
 Linux, with the count of what was transferred before. Waits end when a signal is to be handled: the call is made again or fails with EINTR, as
 signal(7) says. A call that nobody answers fails with ENOSYS; after a failure of the program, ` + "`kiln run`" + ` lists those it made.
 
-- There is one process. What is for several (children, sessions, namespaces, ` + "`ptrace`" + `, System V and POSIX message queues) is not there.
+- There is one process. What is for several (children, sessions, namespaces, ` + "`ptrace`" + `) is not there.
 - ` + "`/proc/PID`" + ` has ` + "`maps`, `smaps`, `task/TID`, `auxv`, `net`" + ` and the rest that programs read; CPU times of single threads, page faults
   and I/O counts are 0. ` + "`/proc/sys`" + ` shows usual values; settings keep what is written, without effect.
 - The C library's vDSO calls (clock_gettime, gettimeofday, time, getcpu) do not enter the kernel.
