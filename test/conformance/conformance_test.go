@@ -6,8 +6,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/bits"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -154,9 +156,29 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	startClean()
 	code := m.Run()
 	os.RemoveAll(scratch)
 	os.Exit(code)
+}
+
+// startClean lets the programs start on the host as they do in a machine: with
+// no signal ignored and with three descriptors, whoever runs the tests.
+func startClean() {
+	status, _ := os.ReadFile("/proc/self/status")
+	_, line, _ := strings.Cut(string(status), "\nSigIgn:")
+	var ignored uint64
+	fmt.Sscanf(line, "%x", &ignored)
+	for ; ignored != 0; ignored &= ignored - 1 {
+		s := syscall.Signal(bits.TrailingZeros64(ignored) + 1)
+		signal.Notify(make(chan os.Signal, 1), s) // execve makes what is caught default
+	}
+	open, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range open {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
 }
 
 // host runs a program on the host. Files that it makes are in a directory that
