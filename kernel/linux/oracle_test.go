@@ -239,6 +239,9 @@ func signalScenario(x target, n *notes) {
 	for range 7 {
 		x.store(info, 0, 0, 0, 0)
 		r := x.call(syscall.SYS_RT_SIGTIMEDWAIT, set, info, ts, 8)
+		for r == -int64(syscall.EINTR) { // a signal of the Go runtime's own
+			r = x.call(syscall.SYS_RT_SIGTIMEDWAIT, set, info, ts, 8)
+		}
 		n.add("wait", r, x.load(info), int32(x.load(info+8)), uint32(x.load(info+16)) == uint32(pid), x.load(info+24))
 	}
 	for _, c := range []struct {
