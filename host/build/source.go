@@ -46,7 +46,7 @@ func kernelSources(ctx context.Context, source fs.FS, cache string, t *toolchain
 
 // preparationVersion is part of the names in the cache: raise it when the same
 // sources have to be prepared in another way.
-const preparationVersion = 6
+const preparationVersion = 7
 
 // scanSource lists the files that a build can need, in order, and hashes them.
 func scanSource(source fs.FS) (names []string, hash string, err error) {
@@ -95,7 +95,7 @@ func (p *preparation) prepare(ctx context.Context, dir string) error {
 	r := newRewriter(pkgs)
 	third := filepath.Join(p.cache, "third_party", thirdPartyHash(p.source, pkgs, p.tools.release))
 	if err := makeDir(third, func(tmp string) error {
-		if err := copyThirdParty(tmp, pkgs, r); err != nil {
+		if err := copyThirdParty(tmp, p.source, pkgs, r); err != nil {
 			return err
 		}
 		return copyAdditions(tmp, p.source, r)

@@ -12,7 +12,8 @@ package build
 // the path of a symbol with ∕ and · for / and dot. Directives that the compiler
 // does not know, which it refuses in the standard library only, become ordinary
 // comments. All edits stay within their line. That keeps the kernel's versions
-// apart from the program's, too. A file of the kernel's own may join a package.
+// apart from the program's, too. A file of the kernel's own may join a package:
+// what it declares takes the place of what the package declares by that name.
 
 import (
 	"bytes"
@@ -22,6 +23,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io"
@@ -114,6 +116,91 @@ func thirdPartyHash(source fs.FS, pkgs []*thirdPackage, release int) string {
 var additions = []struct{ file, pkg string }{
 	{"kernel/net/tcpfast/fastpath.go", "gvisor.dev/gvisor/pkg/tcpip/transport/tcp"},
 	{"kernel/net/udpfast/fastpath.go", "gvisor.dev/gvisor/pkg/tcpip/transport/udp"},
+	{"kernel/net/tcpipfast/time.go", "gvisor.dev/gvisor/pkg/tcpip"},
+	{"kernel/net/syncfast/pool.go", "gvisor.dev/gvisor/pkg/sync"},
+	{"kernel/net/refsfast/refs.go", "gvisor.dev/gvisor/pkg/refs"},
+}
+
+// overridden returns what the additions to a package declare.
+func overridden(source fs.FS, pkg string) (map[string]bool, error) {
+	names := map[string]bool{}
+	for _, a := range additions {
+		if a.pkg != pkg {
+			continue
+		}
+		data, err := fs.ReadFile(source, a.file)
+		if err != nil {
+			return nil, err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), a.file, data, parser.SkipObjectResolution)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range f.Decls {
+			for _, n := range declared(d) {
+				names[n.name] = true
+			}
+		}
+	}
+	return names, nil
+}
+
+// declaration is a function, a method (as Type.Method) or a type.
+type declaration struct {
+	name     string
+	pos, end token.Pos
+}
+
+func declared(d ast.Decl) (list []declaration) {
+	switch d := d.(type) {
+	case *ast.FuncDecl:
+		name := d.Name.Name
+		if d.Recv != nil {
+			t := d.Recv.List[0].Type
+			if star, ok := t.(*ast.StarExpr); ok {
+				t = star.X
+			}
+			if id, ok := t.(*ast.Ident); ok {
+				name = id.Name + "." + name
+			}
+		}
+		list = append(list, declaration{name, d.Pos(), d.End()})
+	case *ast.GenDecl:
+		for _, s := range d.Specs {
+			if t, ok := s.(*ast.TypeSpec); ok && d.Lparen.IsValid() {
+				list = append(list, declaration{t.Name.Name, t.Pos(), t.End()})
+			} else if ok {
+				list = append(list, declaration{t.Name.Name, d.Pos(), d.End()})
+			}
+		}
+	}
+	return list
+}
+
+// without blanks the declarations of names in a file; lines stay where they are.
+func without(names map[string]bool, name string, src []byte) ([]byte, error) {
+	if len(names) == 0 || path.Ext(name) != ".go" {
+		return src, nil
+	}
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, name, src, parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	out := bytes.Clone(src)
+	for _, d := range f.Decls {
+		for _, n := range declared(d) {
+			if !names[n.name] {
+				continue
+			}
+			for i := fset.Position(n.pos).Offset; i < fset.Position(n.end).Offset; i++ {
+				if out[i] != '\n' {
+					out[i] = ' '
+				}
+			}
+		}
+	}
+	return out, nil
 }
 
 // copyAdditions puts the additions into their packages' copies in dir.
@@ -141,8 +228,12 @@ func copyAdditions(dir string, source fs.FS, r *rewriter) error {
 	return nil
 }
 
-func copyThirdParty(dir string, pkgs []*thirdPackage, r *rewriter) error {
+func copyThirdParty(dir string, source fs.FS, pkgs []*thirdPackage, r *rewriter) error {
 	for _, p := range pkgs {
+		own, err := overridden(source, p.ImportPath)
+		if err != nil {
+			return err
+		}
 		for _, f := range p.files() {
 			data, err := os.ReadFile(filepath.Join(p.Dir, f))
 			if err != nil {
@@ -150,6 +241,9 @@ func copyThirdParty(dir string, pkgs []*thirdPackage, r *rewriter) error {
 			}
 			name := path.Join(p.ImportPath, f)
 			if data, err = r.file(name, data); err != nil {
+				return err
+			}
+			if data, err = without(own, name, data); err != nil {
 				return err
 			}
 			data = withoutLockClasses(name, data)
@@ -173,7 +267,8 @@ func withoutLockClasses(name string, data []byte) []byte {
 
 // replaced are packages of which the kernel has a version of its own.
 var replaced = map[string]string{
-	"gvisor.dev/gvisor/pkg/log": "kiln/kernel/net/log",
+	"gvisor.dev/gvisor/pkg/log":            "kiln/kernel/net/log",
+	"gvisor.dev/gvisor/pkg/tcpip/checksum": "kiln/kernel/net/checksum",
 }
 
 // rewriter renames the packages of other modules where files spell them.

@@ -27,8 +27,9 @@ type Session struct {
 func NewSession(spec Spec, console, control, stderr io.ReadWriter) *Session {
 	s := &Session{control: newControl(control)}
 	s.output.Add(2)
-	go s.copyOut(spec.Stdout, console)
-	go s.copyOut(spec.Stderr, stderr)
+	lines := newLines()
+	go s.copyOut(lines.writer(spec.Stdout), console)
+	go s.copyOut(lines.writer(spec.Stderr), stderr)
 	go s.control.receive()
 	go s.copyIn(console, spec.Stdin)
 	return s
@@ -58,9 +59,6 @@ func (s *Session) Wait() (status int, ok bool, err error) {
 // is still read, so that the guest is not held up.
 func (s *Session) copyOut(w io.Writer, guest io.Reader) {
 	defer s.output.Done()
-	if w == nil {
-		w = io.Discard
-	}
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := guest.Read(buf)

@@ -10,8 +10,9 @@ package net
 import (
 	"encoding/binary"
 
-	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
+
+	"kiln/kernel/net/checksum"
 )
 
 // validFrame reports whether an Ethernet frame may go to the stack. good says

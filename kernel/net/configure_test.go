@@ -11,11 +11,11 @@ import (
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 
 	"kiln/abi"
 	"kiln/kernel/device"
+	"kiln/kernel/net/checksum"
 	"kiln/kernel/net/nettest"
 	"kiln/kernel/socket"
 )

@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 
 	"kiln/kernel/device"
+	"kiln/kernel/net/checksum"
 	"kiln/kernel/net/nettest"
 	"kiln/kernel/socket"
 )

@@ -9,10 +9,10 @@ import (
 	"net/netip"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 
 	"kiln/kernel/device"
+	"kiln/kernel/net/checksum"
 )
 
 // Send implements dhcp.Conn. A message to one server goes to all stations of

@@ -26,11 +26,11 @@ import (
 
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
 	"kiln/kernel/device"
+	"kiln/kernel/net/checksum"
 )
 
 // fastEndpoint is what package tcpfast adds to a TCP endpoint.
@@ -46,7 +46,8 @@ type segmentSender = interface {
 }
 
 const (
-	flowBuckets = 1024 // a power of two
+	flowBits    = 10
+	flowBuckets = 1 << flowBits
 	// ackTick is how often delayed acknowledgements are looked at: each waits
 	// one to two.
 	ackTick = 20 * time.Millisecond
@@ -57,6 +58,13 @@ const (
 type flowID struct {
 	peer, own         [2]uint64
 	peerPort, ownPort uint16
+}
+
+// is compares field by field, which costs less than the comparison of memory
+// that == is.
+func (id *flowID) is(o *flowID) bool {
+	return id.peerPort == o.peerPort && id.ownPort == o.ownPort &&
+		id.peer[0] == o.peer[0] && id.own[0] == o.own[0] && id.peer[1] == o.peer[1] && id.own[1] == o.own[1]
 }
 
 // flow is a connection with a fast path.
@@ -92,8 +100,8 @@ type flowTable struct {
 }
 
 func (id *flowID) bucket() uint32 {
-	h := (id.peer[0] ^ id.peer[1]*3 ^ uint64(id.peerPort)<<48 ^ uint64(id.ownPort)<<32) * 0x9e3779b97f4a7c15
-	return uint32(h>>32) & (flowBuckets - 1)
+	h := (id.peer[0] ^ id.peer[1]*3 ^ uint64(id.peerPort)<<32 ^ uint64(id.ownPort)<<48) * 0x9e3779b97f4a7c15
+	return uint32(h >> (64 - flowBits)) // the bits that depend on all others
 }
 
 // incoming is the flow of a packet that has been received.
@@ -116,7 +124,7 @@ func outgoing(ip []byte, t header.TCP) flowID {
 
 func (t *flowTable) find(id *flowID) *flow {
 	for f := t.buckets[id.bucket()].Load(); f != nil; f = f.next.Load() {
-		if f.id == *id {
+		if f.id.is(id) {
 			return f
 		}
 	}

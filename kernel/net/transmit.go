@@ -11,12 +11,12 @@ import (
 	"sync"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"kiln/kernel/device"
 	"kiln/kernel/metal"
+	"kiln/kernel/net/checksum"
 )
 
 const (

@@ -55,6 +55,8 @@ int main(int argc, char **argv, char **envp)
 	for (int i = 1; i < 65; i++) {
 		struct sigaction a;
 		blocked += sigismember(&s, i) == 1;
+		if (i == 32 || i == 33)
+			continue; // the C library's own, which make leaves ignored
 		handled += syscall(SYS_rt_sigaction, i, 0, &a, 8) == 0 && a.sa_handler != SIG_DFL;
 	}
 	N(blocked);

@@ -1,0 +1,10 @@
+//go:build kiln_tcp
+
+// Package sync is an addition to gVisor's package of this name: when a kernel is
+// built, what it declares takes the place of gVisor's.
+package sync
+
+import "kiln/kernel/net/freelist"
+
+// Pool is what netstack keeps packets, segments and their memory in.
+type Pool = freelist.Pool
