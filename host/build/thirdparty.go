@@ -119,6 +119,8 @@ var additions = []struct{ file, pkg string }{
 	{"kernel/net/tcpipfast/time.go", "gvisor.dev/gvisor/pkg/tcpip"},
 	{"kernel/net/syncfast/pool.go", "gvisor.dev/gvisor/pkg/sync"},
 	{"kernel/net/refsfast/refs.go", "gvisor.dev/gvisor/pkg/refs"},
+	{"kernel/net/bufferfast/reuse.go", "gvisor.dev/gvisor/pkg/buffer"},
+	{"kernel/net/stackfast/reuse.go", "gvisor.dev/gvisor/pkg/tcpip/stack"},
 }
 
 // overridden returns what the additions to a package declare.
@@ -200,7 +202,32 @@ func without(names map[string]bool, name string, src []byte) ([]byte, error) {
 			}
 		}
 	}
-	return out, nil
+	return withoutImports(name, out)
+}
+
+// withoutImports makes those imports blank that a file does not use.
+func withoutImports(name string, src []byte) ([]byte, error) {
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, name, src, parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	used := map[string]bool{}
+	ast.Inspect(f, func(n ast.Node) bool {
+		if s, ok := n.(*ast.SelectorExpr); ok {
+			if id, ok := s.X.(*ast.Ident); ok {
+				used[id.Name] = true
+			}
+		}
+		return true
+	})
+	var edits []edit
+	for _, s := range f.Imports {
+		if p, err := strconv.Unquote(s.Path.Value); err == nil && s.Name == nil && !used[path.Base(p)] {
+			edits = append(edits, edit{fset.Position(s.Path.Pos()).Offset, 0, "_ "})
+		}
+	}
+	return applyEdits(src, edits), nil
 }
 
 // copyAdditions puts the additions into their packages' copies in dir.

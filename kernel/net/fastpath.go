@@ -37,6 +37,7 @@ import (
 type fastEndpoint interface {
 	FastReceive(h header.TCP, v *buffer.View, headers, size int, delay bool) (taken, now, later bool)
 	FastRead(p []byte) (n int, ok bool)
+	SlowRead()
 	FastSend(p tcpip.Payloader, out segmentSender) bool
 	FastFlush() (acked bool)
 }
@@ -88,6 +89,31 @@ type egress struct {
 	link    *link
 	queue   int
 	headers []byte // Ethernet and IP
+	ipSum   uint16 // over an IPv4 header without length and checksum
+	tcpSum  uint16 // over the pseudo-header without length
+}
+
+func newEgress(l *link, queue int, headers []byte) *egress {
+	e := &egress{link: l, queue: queue, headers: append([]byte(nil), headers...)}
+	ip := e.headers[etherLen:]
+	v6 := ip[0]>>4 == 6
+	if !v6 {
+		header.IPv4(ip).SetTotalLength(0)
+		header.IPv4(ip).SetChecksum(0)
+		e.ipSum = checksum.Checksum(ip, 0)
+	}
+	e.tcpSum = pseudoSum(ip, header.TCPProtocolNumber, 0, v6)
+	return e
+}
+
+// setLength sets the length of an IP packet with e's headers.
+func (e *egress) setLength(ip []byte, n int) {
+	if ip[0]>>4 == 6 {
+		binary.BigEndian.PutUint16(ip[4:], uint16(n-header.IPv6MinimumSize))
+		return
+	}
+	binary.BigEndian.PutUint16(ip[2:], uint16(n))
+	binary.BigEndian.PutUint16(ip[10:], ^checksum.Combine(e.ipSum, uint16(n)))
 }
 
 // flowTable finds the flow of a packet. Look-ups take no lock.
@@ -178,7 +204,8 @@ func (t *flowTable) remove(f *flow) {
 	}
 }
 
-// receive takes a packet, or reports false if it has to go up the stack. What is to be sent in answer it leaves to due.
+// receive processes a packet, or reports false if it has to go up the stack. What
+// is to be sent in answer it leaves to due. The packet's view remains the caller's.
 func (t *flowTable) receive(p *groPacket, due *flusher) bool {
 	id := incoming(p.ip, p.tcp)
 	f := t.find(&id)
@@ -326,7 +353,7 @@ func (l *link) learn(i int, t *tcpPacket) {
 	}
 	headers := l.tx[i].data[0][:etherLen+len(t.ip)]
 	if e := f.out.Load(); e == nil || e.link != l || e.queue != i || !sameHeaders(e.headers, headers) {
-		f.out.Store(&egress{l, i, append([]byte(nil), headers...)})
+		f.out.Store(newEgress(l, i, headers))
 	}
 }
 
@@ -367,10 +394,9 @@ func (f *flow) SendSegment(seq, ack uint32, window uint16, stamped bool, stamp, 
 	}
 	t = b[len(e.headers):]
 	t[12], t[13] = byte(len(t)/4<<4), byte(header.TCPFlagAck|header.TCPFlagPsh)
-	ip := b[etherLen:len(e.headers)]
-	v6 := ip[0]>>4 == 6
-	setLength(ip, len(ip)+len(t)+len(payload), 0, v6)
-	sum := pseudoSum(ip, header.TCPProtocolNumber, len(t)+len(payload), v6)
+	ip, n := b[etherLen:len(e.headers)], len(t)+len(payload)
+	e.setLength(ip, len(ip)+n)
+	sum := checksum.Combine(e.tcpSum, uint16(n))
 	q.pieces = append(q.pieces[:0], b, payload)
 	p := device.Packet{Data: q.pieces}
 	if e.link.offloads.TxChecksum {

@@ -4,10 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -18,7 +14,8 @@ import (
 	"kiln/kernel/socket"
 )
 
-// hasFastPath reports whether packages tcpfast and udpfast are part of the stack.
+// hasFastPath reports whether the stack is the one of a kernel, with what host/
+// build adds to gVisor's packages.
 func hasFastPath() bool {
 	_, ok := any((*tcp.Endpoint)(nil)).(fastEndpoint)
 	return ok
@@ -27,98 +24,7 @@ func hasFastPath() bool {
 func needFastPath(t *testing.T) {
 	t.Helper()
 	if !hasFastPath() {
-		t.Skip("the fast path is not part of this build: TestWithFastPath runs this test")
-	}
-}
-
-// TestWithFastPath runs this package's tests again, with packages tcpfast and
-// udpfast in the stack as in a kernel.
-func TestWithFastPath(t *testing.T) {
-	if hasFastPath() {
-		t.Skip("this is the run with the fast path")
-	}
-	mod := patchedModule(t)
-	args := []string{"test", "-modfile=" + mod, "-count=1", "."}
-	if testing.Short() {
-		args = append(args, "-short")
-	}
-	c := exec.Command("go", args...)
-	c.Env = append(os.Environ(), "GOFLAGS=-mod=mod")
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Errorf("go %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-}
-
-// additions are by package of gVisor's module.
-func additions() map[string]string {
-	return map[string]string{
-		"pkg/tcpip/transport/tcp": "tcpfast/fastpath.go",
-		"pkg/tcpip/transport/udp": "udpfast/fastpath.go",
-	}
-}
-
-// patchedModule returns a go.mod file in which gVisor's module is replaced by one
-// of links to its files, with the additions. A test can be run with it:
-// go test -modfile=FILE.
-func patchedModule(t *testing.T) string {
-	t.Helper()
-	run := func(args ...string) string {
-		out, err := exec.Command("go", args...).Output()
-		if err != nil {
-			t.Fatalf("go %s: %v", strings.Join(args, " "), err)
-		}
-		return strings.TrimSpace(string(out))
-	}
-	const module = "gvisor.dev/gvisor"
-	original, dir := run("list", "-m", "-f", "{{.Dir}}", module), t.TempDir()
-	patched := filepath.Join(dir, "gvisor")
-	linkAll(t, original, patched, ".")
-	for pkg, file := range additions() {
-		fast, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, fast, _ = bytes.Cut(fast, []byte("\n"))
-		if err := os.WriteFile(filepath.Join(patched, pkg, "kiln_fastpath.go"), fast, 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	root := filepath.Dir(run("env", "GOMOD"))
-	for _, name := range []string{"go.mod", "go.sum"} {
-		data, err := os.ReadFile(filepath.Join(root, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	mod := filepath.Join(dir, "go.mod")
-	run("mod", "edit", "-replace="+module+"="+patched, mod)
-	return mod
-}
-
-// linkAll fills the directory at below to with links to what is at below from.
-// Directories on the way to an addition are made, all beside them are links.
-func linkAll(t *testing.T, from, to, at string) {
-	t.Helper()
-	entries, err := os.ReadDir(filepath.Join(from, at))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(filepath.Join(to, at), 0o777); err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		name, made := filepath.Join(at, e.Name()), false
-		for pkg := range additions() {
-			made = made || strings.HasPrefix(pkg+"/", name+"/")
-		}
-		if made {
-			linkAll(t, from, to, name)
-		} else if err := os.Symlink(filepath.Join(from, name), filepath.Join(to, name)); err != nil {
-			t.Fatal(err)
-		}
+		t.Skip("the fast path is not part of this build: host/build's TestNetstack runs this test")
 	}
 }
 

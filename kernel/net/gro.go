@@ -42,6 +42,29 @@ type gro struct {
 	held   [groFlows]groPacket
 	n      int
 	header [maxHeaders]byte
+	spare  *buffer.View // for the next frame, if it fits
+}
+
+// spareSize is the size of frames for which memory is kept.
+const spareSize = 512
+
+// view returns an empty view with room for size bytes.
+func (g *gro) view(size int) *buffer.View {
+	if v := g.spare; v != nil && size <= v.AvailableSize() {
+		g.spare = nil
+		return v
+	}
+	return buffer.NewView(size)
+}
+
+// done gives a view back.
+func (g *gro) done(v *buffer.View) {
+	if g.spare != nil || v.Capacity() > spareSize {
+		v.Release()
+		return
+	}
+	v.Reset()
+	g.spare = v
 }
 
 // groPacket is a packet that segments may be joined to: view is its frame, ip and
@@ -136,7 +159,7 @@ func (g *gro) add(v *buffer.View, last, whole bool) {
 			continue
 		}
 		if kind == groAck && h.obsolete(&p) {
-			h.view.Release()
+			g.done(h.view)
 			*h = p
 			return
 		}
@@ -177,7 +200,9 @@ func (g *gro) release(i int) {
 
 // deliver hands a TCP packet to its connection or to the stack.
 func (g *gro) deliver(p *groPacket) {
-	if !g.flows.receive(p, g.due) {
+	if g.flows.receive(p, g.due) {
+		g.done(p.view)
+	} else {
 		g.pass(p.view)
 	}
 }

@@ -54,7 +54,7 @@ func batch(t *testing.T, g *gro, frames []*device.Frame) {
 	var l link
 	for i, f := range frames {
 		if !g.join(f) {
-			v := l.copyIn(f, len(frames)-1-i)
+			v := l.copyIn(g, f, len(frames)-1-i)
 			if v == nil {
 				t.Fatalf("frame %d is not valid", i)
 			}
@@ -135,7 +135,7 @@ func TestGRO(t *testing.T) {
 		g := gro{up: &dispatcher{&c}, flows: new(flowTable), due: new(flusher)}
 		first, second := tcpFrame(1, 0, ack, full("a")), tcpFrame(1, groSegment, ack, full("b"))
 		var l link
-		g.add(l.copyIn(first, 5), false, false)
+		g.add(l.copyIn(&g, first, 5), false, false)
 		second.ChecksumGood = false // and so it is not: nobody has filled it in
 		if g.join(second) {
 			t.Error("a segment with a wrong checksum is joined")
@@ -174,7 +174,7 @@ func FuzzGRO(f *testing.F) {
 			if len(data) > maxFrame || g.join(fr) {
 				continue
 			}
-			if v := l.copyIn(fr, 1-i); v != nil {
+			if v := l.copyIn(&gro{}, fr, 1-i); v != nil {
 				g.add(v, i == 1, false)
 			}
 		}

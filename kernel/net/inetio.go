@@ -98,6 +98,9 @@ func (s *inet) read(o tcpip.ReadOptions) (int, tcpip.ReadResult, error) {
 		}
 		return r.Count, r, nil
 	}
+	if f := s.flow.Load(); f != nil {
+		f.ep.SlowRead()
+	}
 	r, e := s.tcp.Read(&s.dst, o)
 	switch e.(type) {
 	case nil:

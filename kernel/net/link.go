@@ -103,7 +103,7 @@ func (l *link) receive(q int) {
 			if up == nil {
 				f.Release()
 			} else if !g.join(f) {
-				if v := l.copyIn(f, n-1-i); v != nil {
+				if v := l.copyIn(&g, f, n-1-i); v != nil {
 					g.add(v, i == n-1, f.GSOSize != 0)
 				}
 			}
@@ -141,7 +141,7 @@ func (l *link) turn(q int, u *flusher) {
 
 // copyIn copies a frame that left more follow in the batch, releases it, and
 // checks the copy. It returns nil if there is nothing for the stack.
-func (l *link) copyIn(f *device.Frame, left int) *buffer.View {
+func (l *link) copyIn(g *gro, f *device.Frame, left int) *buffer.View {
 	size := 0
 	for _, d := range f.Data {
 		size += len(d)
@@ -151,7 +151,7 @@ func (l *link) copyIn(f *device.Frame, left int) *buffer.View {
 		l.dropped.Add(1)
 		return nil
 	}
-	v := buffer.NewView(room(f, size, left))
+	v := g.view(room(f, size, left))
 	for _, d := range f.Data {
 		v.Write(d)
 	}
@@ -159,11 +159,11 @@ func (l *link) copyIn(f *device.Frame, left int) *buffer.View {
 	b := v.AsSlice()
 	if take := l.dhcp.Load(); take != nil && isDHCP(b) {
 		(*take)(b)
-		v.Release()
+		g.done(v)
 		return nil
 	}
 	if !validFrame(b, f.ChecksumGood || f.Partial) {
-		v.Release()
+		g.done(v)
 		l.dropped.Add(1)
 		return nil
 	}

@@ -9,6 +9,10 @@
 // congested connection, options other than the time stamp) is declined, before
 // anything has changed, and goes gVisor's way; both share all state.
 //
+// A short segment does not become one of gVisor's: its bytes wait for the reader
+// in the connection's inbox. And the segment in which sent data waits for its
+// acknowledgement serves again for the next.
+//
 // kernel/net finds these methods by type assertion. So their parameters are of
 // types that it can name, and without this file it does without them.
 package tcp
@@ -18,6 +22,7 @@ import (
 	"time"
 
 	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/sync"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/seqnum"
@@ -36,9 +41,30 @@ type segmentSender = interface {
 // stamp, laid out as in RFC 7323, appendix A.
 const stampOptions = 12
 
+// inboxSize bounds what an inbox holds, and so the memory that a connection keeps
+// for it.
+const inboxSize = 1 << 10
+
+// rcvQueueMutex takes the place of gVisor's type. It brings the inbox along, which
+// it guards: bytes that have been received, are counted in RcvBufUsed, and come
+// before those of rcvQueue.
+type rcvQueueMutex struct {
+	mu     sync.Mutex
+	inbox  []byte
+	read   int  // so many of them have been read
+	closed bool // nothing comes in
+}
+
+// sndQueueMutex takes the place of gVisor's type. It brings along a segment that
+// has been acknowledged, for the next FastSend. Endpoint.mu guards that.
+type sndQueueMutex struct {
+	mu    sync.Mutex
+	spare *segment
+}
+
 // FastReceive processes a segment whose header is h, part of v, and whose payload
-// are size bytes of v, after headers bytes. It takes v, unless it reports false:
-// then the segment has to go the ordinary way.
+// are size bytes of v, after headers bytes. If it reports false, it has done
+// nothing, and the segment has to go the ordinary way. v remains the caller's.
 //
 // It sends nothing, so that its caller never waits for room in a transmit queue.
 // now reports that FastFlush has something to send; later, that there is only an
@@ -51,7 +77,7 @@ func (e *Endpoint) FastReceive(h header.TCP, v *buffer.View, headers, size int, 
 	if !e.fastReceiveLocked(h, v, headers, size) {
 		return false, false, false
 	}
-	e.stack.Stats().TCP.ValidSegmentsReceived.Increment()
+	e.stack.TCPStats().ValidSegmentsReceived.Increment()
 	e.stats.SegmentsReceived.Increment()
 	e.resetKeepaliveTimer(true)
 	unacked := e.snd.MaxSentAck.Size(e.rcv.RcvNxt)
@@ -91,11 +117,7 @@ func (e *Endpoint) fastReceiveLocked(h header.TCP, v *buffer.View, headers, size
 		s.acknowledged(ack, echo, now)
 	}
 	if size > 0 {
-		v.TrimFront(headers)
-		v.CapLength(size) // without the padding of a short frame
-		e.deliver(v, now)
-	} else {
-		v.Release()
+		e.deliver(v, headers, size, now)
 	}
 	return true
 }
@@ -252,50 +274,148 @@ func (s *sender) dropAcknowledged(n seqnum.Size, now tcpip.MonotonicTime) {
 		}
 		s.writeList.Remove(seg)
 		s.Outstanding -= s.pCount(seg, s.MaxPayloadSize)
-		seg.DecRef()
+		if spare := &s.ep.sndQueueInfo.sndQueueMu.spare; *spare == nil && seg.payloadSize() <= inboxSize && seg.ReadRefs() == 1 {
+			*spare = seg
+		} else {
+			seg.DecRef()
+		}
 	}
 	s.Outstanding = max(s.Outstanding, 0)
 }
 
-// deliver hands v, the next bytes of the stream, to the reader.
+// newSent returns a segment with the n bytes of p, for sending.
 //
 // +checklocks:e.mu
-func (e *Endpoint) deliver(v *buffer.View, now tcpip.MonotonicTime) {
-	r, size := e.rcv, v.Size()
-	seg := newSegment()
-	seg.pkt = stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(v)})
-	seg.sequenceNumber = r.RcvNxt
-	seg.flags = header.TCPFlagAck
-	seg.rcvdTime = now
-	seg.dataMemSize = seg.pkt.MemSize()
-	seg.setOwner(e, recvQ)
+func (e *Endpoint) newSent(p tcpip.Payloader, n int, now tcpip.MonotonicTime) (seg *segment, payload []byte) {
+	spare := &e.sndQueueInfo.sndQueueMu.spare
+	if seg = *spare; seg != nil {
+		*spare = nil
+		if payload = seg.pkt.Reuse(n); payload != nil {
+			seg.rcvdTime = now
+			seg.acked, seg.lost, seg.hasNewSACKInfo = false, false, false
+			p.Read(payload)
+			return seg, payload
+		}
+		seg.DecRef()
+	}
+	v := buffer.NewViewSize(n)
+	payload = v.AsSlice()
+	p.Read(payload)
+	return newOutgoingSegment(e.TransportEndpointInfo.ID, e.stack.Clock(), buffer.MakeWithView(v), e.ops.GetMark()), payload
+}
+
+// deliver hands size bytes of v, after headers bytes, to the reader: the next of
+// the stream.
+//
+// +checklocks:e.mu
+func (e *Endpoint) deliver(v *buffer.View, headers, size int, now tcpip.MonotonicTime) {
+	r := e.rcv
 	r.lastRcvdAckTime = now
+	from := r.RcvNxt
 	r.RcvNxt.UpdateForward(seqnum.Size(size))
 	if r.RcvAcc.LessThan(r.RcvNxt) {
 		r.RcvAcc = r.RcvNxt
 	}
-	e.rcvQueueMu.Lock()
+	q := &e.rcvQueueMu
+	q.Lock()
 	e.RcvBufUsed += size
-	e.rcvQueue.PushBack(seg)
-	e.rcvQueueMu.Unlock()
+	if !q.closed && len(q.inbox)+size <= inboxSize && e.rcvQueue.Empty() {
+		q.inbox = append(q.inbox, v.AsSlice()[headers:headers+size]...)
+	} else {
+		e.emptyInbox()
+		own := v.Clone()
+		own.TrimFront(headers)
+		own.CapLength(size) // without the padding of a short frame
+		e.queueReceived(own, from, now)
+	}
+	q.Unlock()
 	r.updateRTT(now)
 	e.waiterQueue.Notify(waiter.ReadableEvents)
+}
+
+// emptyInbox makes a segment of what the inbox holds.
+//
+// +checklocks:e.mu
+// +checklocks:e.rcvQueueMu
+func (e *Endpoint) emptyInbox() {
+	q := &e.rcvQueueMu
+	if left := q.inbox[q.read:]; len(left) > 0 {
+		e.queueReceived(buffer.NewViewWithData(left), 0, e.stack.Clock().NowMonotonic())
+	}
+	q.inbox, q.read = q.inbox[:0], 0
+}
+
+// queueReceived appends a segment with v as its payload to what is to be read.
+// RcvBufUsed counts it already.
+//
+// +checklocks:e.mu
+// +checklocks:e.rcvQueueMu
+func (e *Endpoint) queueReceived(v *buffer.View, at seqnum.Value, now tcpip.MonotonicTime) {
+	seg := newSegment()
+	seg.pkt = stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(v)})
+	seg.sequenceNumber = at
+	seg.flags = header.TCPFlagAck
+	seg.rcvdTime = now
+	seg.dataMemSize = seg.pkt.MemSize()
+	seg.setOwner(e, recvQ)
+	e.rcvQueue.PushBack(seg)
+}
+
+// readyToRead takes the place of gVisor's method: s, or the end of the stream if
+// it is nil, comes after what is in the inbox.
+//
+// +checklocks:e.mu
+func (e *Endpoint) readyToRead(s *segment) {
+	e.rcvQueueMu.Lock()
+	if s != nil {
+		e.emptyInbox()
+		e.RcvBufUsed += s.payloadSize()
+		s.IncRef()
+		e.rcvQueue.PushBack(s)
+	} else {
+		e.RcvClosed = true
+	}
+	e.rcvQueueMu.Unlock()
+	e.waiterQueue.Notify(waiter.ReadableEvents)
+}
+
+// SlowRead has to be called before Read, which does not know of the inbox. The
+// inbox is closed until the next FastRead.
+func (e *Endpoint) SlowRead() {
+	e.LockUser()
+	e.rcvQueueMu.Lock()
+	e.emptyInbox()
+	e.rcvQueueMu.closed = true
+	e.rcvQueueMu.Unlock()
+	e.UnlockUser()
 }
 
 // FastRead reads into p what has arrived, as far as p has room; 0: nothing has. It
 // reports false if that is not all there is to say.
 func (e *Endpoint) FastRead(p []byte) (n int, ok bool) {
-	e.rcvQueueMu.Lock()
-	used, closed := e.RcvBufUsed, e.RcvClosed
-	e.rcvQueueMu.Unlock()
-	if closed || e.EndpointState() != StateEstablished {
+	e.LockUser()
+	defer e.UnlockUser()
+	q := &e.rcvQueueMu
+	q.Lock()
+	if e.RcvClosed || e.EndpointState() != StateEstablished {
+		q.Unlock()
 		return 0, false
 	}
+	q.closed = false
+	if len(q.inbox) > 0 && e.RcvBufUsed > 0 {
+		n = copy(p, q.inbox[q.read:])
+		if q.read += n; q.read == len(q.inbox) {
+			q.inbox, q.read = q.inbox[:0], 0
+		}
+		e.RcvBufUsed -= n
+		q.Unlock()
+		return n, true
+	}
+	used := e.RcvBufUsed
+	q.Unlock()
 	if used == 0 {
 		return 0, true
 	}
-	e.LockUser()
-	defer e.UnlockUser()
 	freed := 0
 	for n < len(p) {
 		seg := e.rcvQueue.Front()
@@ -313,13 +433,13 @@ func (e *Endpoint) FastRead(p []byte) (n int, ok bool) {
 		e.rcvQueue.Remove(seg)
 		seg.DecRef()
 	}
-	e.rcvQueueMu.Lock()
+	q.Lock()
 	e.RcvBufUsed -= n
 	crossed, above := false, false
 	if freed > 0 {
 		crossed, above = e.windowCrossedACKThresholdLocked(freed, int(e.ops.GetReceiveBufferSize()))
 	}
-	e.rcvQueueMu.Unlock()
+	q.Unlock()
 	if crossed && above && e.EndpointState().connected() {
 		e.rcv.nonZeroWindow()
 	}
@@ -395,11 +515,8 @@ func (e *Endpoint) FastSend(p tcpip.Payloader, out segmentSender) bool {
 	e.sndQueueInfo.SndBufUsed += n
 	e.sndQueueInfo.sndQueueMu.Unlock()
 
-	v := buffer.NewViewSize(n)
-	p.Read(v.AsSlice())
-	payload := v.AsSlice()
 	now := e.stack.Clock().NowMonotonic()
-	seg := newOutgoingSegment(e.TransportEndpointInfo.ID, e.stack.Clock(), buffer.MakeWithView(v), e.ops.GetMark())
+	seg, payload := e.newSent(p, n, now)
 	s := e.snd
 	seg.sequenceNumber = s.SndNxt
 	seg.flags = header.TCPFlagAck | header.TCPFlagPsh
@@ -415,7 +532,7 @@ func (e *Endpoint) FastSend(p tcpip.Payloader, out segmentSender) bool {
 	s.SndNxt.UpdateForward(seqnum.Size(n))
 	s.Outstanding++
 	s.postXmit(true, true)
-	e.stack.Stats().TCP.SegmentsSent.Increment()
+	e.stack.TCPStats().SegmentsSent.Increment()
 	e.stats.SegmentsSent.Increment()
 	return true
 }
