@@ -13,7 +13,8 @@ package build
 // does not know, which it refuses in the standard library only, become ordinary
 // comments. All edits stay within their line. That keeps the kernel's versions
 // apart from the program's, too. A file of the kernel's own may join a package:
-// what it declares takes the place of what the package declares by that name.
+// what it declares takes the place of what the package declares by that name, and
+// an alias that of a type with all its methods.
 
 import (
 	"bytes"
@@ -117,7 +118,7 @@ var additions = []struct{ file, pkg string }{
 	{"kernel/net/tcpfast/fastpath.go", "gvisor.dev/gvisor/pkg/tcpip/transport/tcp"},
 	{"kernel/net/udpfast/fastpath.go", "gvisor.dev/gvisor/pkg/tcpip/transport/udp"},
 	{"kernel/net/tcpipfast/time.go", "gvisor.dev/gvisor/pkg/tcpip"},
-	{"kernel/net/syncfast/pool.go", "gvisor.dev/gvisor/pkg/sync"},
+	{"kernel/net/syncfast/sync.go", "gvisor.dev/gvisor/pkg/sync"},
 	{"kernel/net/refsfast/refs.go", "gvisor.dev/gvisor/pkg/refs"},
 	{"kernel/net/bufferfast/reuse.go", "gvisor.dev/gvisor/pkg/buffer"},
 	{"kernel/net/stackfast/reuse.go", "gvisor.dev/gvisor/pkg/tcpip/stack"},
@@ -141,6 +142,9 @@ func overridden(source fs.FS, pkg string) (map[string]bool, error) {
 		for _, d := range f.Decls {
 			for _, n := range declared(d) {
 				names[n.name] = true
+				if n.alias {
+					names[n.name+".*"] = true
+				}
 			}
 		}
 	}
@@ -151,6 +155,13 @@ func overridden(source fs.FS, pkg string) (map[string]bool, error) {
 type declaration struct {
 	name     string
 	pos, end token.Pos
+	alias    bool
+}
+
+// in reports whether names has the declaration.
+func (d declaration) in(names map[string]bool) bool {
+	recv, _, method := strings.Cut(d.name, ".")
+	return names[d.name] || method && names[recv+".*"]
 }
 
 func declared(d ast.Decl) (list []declaration) {
@@ -166,13 +177,13 @@ func declared(d ast.Decl) (list []declaration) {
 				name = id.Name + "." + name
 			}
 		}
-		list = append(list, declaration{name, d.Pos(), d.End()})
+		list = append(list, declaration{name, d.Pos(), d.End(), false})
 	case *ast.GenDecl:
 		for _, s := range d.Specs {
 			if t, ok := s.(*ast.TypeSpec); ok && d.Lparen.IsValid() {
-				list = append(list, declaration{t.Name.Name, t.Pos(), t.End()})
+				list = append(list, declaration{t.Name.Name, t.Pos(), t.End(), t.Assign.IsValid()})
 			} else if ok {
-				list = append(list, declaration{t.Name.Name, d.Pos(), d.End()})
+				list = append(list, declaration{t.Name.Name, d.Pos(), d.End(), t.Assign.IsValid()})
 			}
 		}
 	}
@@ -192,7 +203,7 @@ func without(names map[string]bool, name string, src []byte) ([]byte, error) {
 	out := bytes.Clone(src)
 	for _, d := range f.Decls {
 		for _, n := range declared(d) {
-			if !names[n.name] {
+			if !n.in(names) {
 				continue
 			}
 			for i := fset.Position(n.pos).Offset; i < fset.Position(n.end).Offset; i++ {

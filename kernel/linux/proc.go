@@ -49,6 +49,7 @@ func (v Process) Memory() procfs.MemoryUse {
 	return procfs.MemoryUse{
 		Size: s.Size, PeakSize: s.PeakSize, Resident: s.Resident, PeakResident: s.PeakResident,
 		Anonymous: s.Anonymous, File: s.File, Shared: s.Shared, Data: s.Data, Stack: s.Stack, Exec: s.Exec, Locked: s.Locked,
+		Text: s.Text, StackEnd: s.StackEnd,
 	}
 }
 

@@ -33,14 +33,14 @@ func validIPv4(b []byte, good bool) bool {
 		return false
 	}
 	ip := header.IPv4(b)
-	if !ip.IsValid(len(b)) || checksum.Checksum(b[:ip.HeaderLength()], 0) != 0xffff {
+	n := int(ip.HeaderLength())
+	if !ip.IsValid(len(b)) || n == header.IPv4MinimumSize && checksum.IPv4(b) != 0xffff || n > header.IPv4MinimumSize && checksum.Checksum(b[:n], 0) != 0xffff {
 		return false
 	}
 	if good || ip.More() || ip.FragmentOffset() != 0 {
 		return true
 	}
-	body := b[ip.HeaderLength():ip.TotalLength()]
-	return validTransport(ip.Protocol(), body, checksum.Checksum(b[12:20], 0), false)
+	return validTransport(ip.Protocol(), b[n:ip.TotalLength()], checksum.IPv4Addresses(b), false)
 }
 
 func validIPv6(b []byte, good bool) bool {

@@ -50,16 +50,19 @@ const spareSize = 512
 
 // view returns an empty view with room for size bytes.
 func (g *gro) view(size int) *buffer.View {
-	if v := g.spare; v != nil && size <= v.AvailableSize() {
+	if size > spareSize {
+		return buffer.NewView(size)
+	}
+	if v := g.spare; v != nil {
 		g.spare = nil
 		return v
 	}
-	return buffer.NewView(size)
+	return buffer.NewView(spareSize)
 }
 
 // done gives a view back.
 func (g *gro) done(v *buffer.View) {
-	if g.spare != nil || v.Capacity() > spareSize {
+	if g.spare != nil || v.Capacity() != spareSize {
 		v.Release()
 		return
 	}

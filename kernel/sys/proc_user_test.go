@@ -29,7 +29,9 @@ func (process) Mappings(resident bool) []procfs.Mapping {
 		{Start: 0x7ffe00000000, End: 0x7ffe00021000, Read: true, Write: true, Name: "[stack]", Anonymous: true},
 	}
 }
-func (process) Memory() procfs.MemoryUse { return procfs.MemoryUse{Size: 1 << 20, Resident: 12288} }
+func (process) Memory() procfs.MemoryUse {
+	return procfs.MemoryUse{Size: 1 << 20, Resident: 12288, Text: [2]uint64{0x400000, 0x401000}, StackEnd: 0x7ffe00021000}
+}
 func (p process) Threads() []procfs.Thread {
 	return []procfs.Thread{{ID: p.id, Name: "app", State: 'R'}, {ID: p.id + 1, Name: "worker", State: 'S', Blocked: 2, CPUTime: time.Second}}
 }

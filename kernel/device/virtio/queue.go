@@ -188,10 +188,39 @@ func (q *Queue) Add(bufs ...Buffer) (id uint16, err error) {
 	q.free = i
 	q.nFree -= len(bufs)
 	q.chains[head] = c
+	q.offer(head)
+	return head, nil
+}
+
+// AddOne is Add of a single buffer.
+func (q *Queue) AddOne(b Buffer) (id uint16, err error) {
+	switch {
+	case q.err != nil:
+		return 0, q.err
+	case q.nFree == 0:
+		return 0, ErrFull
+	}
+	head := q.free
+	c := chain{tail: head, n: 1}
+	flags := uint16(0)
+	if b.Write {
+		flags, c.writable = descWrite, b.Len
+	}
+	d := q.desc[16*int(head):][:16]
+	le.PutUint64(d, b.Addr)
+	le.PutUint64(d[8:], uint64(b.Len)|uint64(flags)<<32)
+	q.free = q.next[head]
+	q.nFree--
+	q.chains[head] = c
+	q.offer(head)
+	return head, nil
+}
+
+// offer puts a chain into the available ring.
+func (q *Queue) offer(head uint16) {
 	le.PutUint16(q.avail[4+2*(int(q.availIdx)&(q.size-1)):], head)
 	q.availIdx++
 	q.held++
-	return head, nil
 }
 
 // Unsubmitted is the number of chains added since the last Submit.

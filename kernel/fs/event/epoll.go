@@ -34,6 +34,7 @@ type Epoll struct {
 	mu    sync.Mutex
 	items map[key]*item
 	list  []*item
+	kept  []*item // memory for list
 	fs.Watchers
 }
 
@@ -206,18 +207,16 @@ func (e *Epoll) put(it *item) {
 func (e *Epoll) Collect(out []Event) int {
 	e.mu.Lock()
 	list := e.list
-	e.list = nil
+	e.list, e.kept = e.kept, nil
 	for _, it := range list {
 		it.listed = false
 	}
 	e.mu.Unlock()
-	var again []*item
-	n := 0
-	for i, it := range list {
-		if n == len(out) {
-			again = append(slices.Clone(list[i:]), again...)
-			break
-		}
+	n, asked := 0, 0
+	again := list[:0] // those that have been looked at make room
+	for asked < len(list) && n < len(out) {
+		it := list[asked]
+		asked++
 		ev, level := e.report(it)
 		if ev.Events == 0 {
 			continue
@@ -228,10 +227,34 @@ func (e *Epoll) Collect(out []Event) int {
 			again = append(again, it)
 		}
 	}
-	for _, it := range again {
-		e.put(it)
+	e.putBack(list[asked:], again)
+	e.mu.Lock()
+	if clear(list); e.kept == nil && cap(list) <= maxKept {
+		e.kept = list[:0]
 	}
+	e.mu.Unlock()
 	return n
+}
+
+// maxKept is how many items memory is kept for.
+const maxKept = 4096
+
+// putBack is put for the items of some lists.
+func (e *Epoll) putBack(lists ...[]*item) {
+	wake := false
+	e.mu.Lock()
+	for _, list := range lists {
+		for _, it := range list {
+			if !it.gone && !it.listed {
+				it.listed, wake = true, true
+				e.list = append(e.list, it)
+			}
+		}
+	}
+	e.mu.Unlock()
+	if wake {
+		e.Notify(fs.In)
+	}
 }
 
 // report returns what holds of what is asked for, and disarms a one-shot item.

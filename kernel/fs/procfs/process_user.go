@@ -59,6 +59,9 @@ type MemoryUse struct {
 	Anonymous, File, Shared uint64 // of Resident
 	Data, Stack, Exec       uint64
 	Locked                  uint64
+
+	Text     [2]uint64 // where the first executable mapping starts and ends
+	StackEnd uint64
 }
 
 // Thread is a thread of the program.
@@ -262,14 +265,7 @@ func (in *Info) threadStat(t Thread, cpu time.Duration) string {
 	for i := 31; i <= 34; i++ {
 		f[i] &= 1<<31 - 1 // obsolete fields, which know the old signals only
 	}
-	for _, l := range in.Process.Mappings(false) {
-		switch {
-		case f[26] == 0 && l.Exec:
-			f[26], f[27] = l.Start, l.End
-		case l.Name == "[stack]":
-			f[28] = l.End
-		}
-	}
+	f[26], f[27], f[28] = m.Text[0], m.Text[1], m.StackEnd
 	s := strconv.Itoa(t.ID) + " (" + t.Name + ") " + string(rune(t.State)) + " 0"
 	for _, n := range f[5:7] {
 		s += " " + strconv.FormatUint(n, 10)

@@ -152,6 +152,8 @@ type Stats struct {
 	Data, Stack, Exec, Locked uint64
 	Heap, Brk                 uint64 // addresses: start and end of the heap
 	VMAs                      int
+	Text                      [2]uint64 // where the first executable mapping starts and ends
+	StackEnd                  uint64
 }
 
 // Stats returns the present state.
@@ -165,6 +167,16 @@ func (s *Space) Stats() Stats {
 		Anonymous: pages(anonPages), File: pages(filePages), Shared: pages(sharedPages),
 		Data: s.usage.data, Stack: s.usage.stack, Exec: s.usage.exec, Locked: s.usage.locked,
 		Heap: s.heap, Brk: s.brk, VMAs: s.vmas.n,
+	}
+	for _, c := range s.vmas.chunks {
+		for _, v := range c.list {
+			switch {
+			case st.Text == [2]uint64{} && v.prot&ProtExec != 0:
+				st.Text = [2]uint64{v.start, v.end}
+			case v.name == "[stack]":
+				st.StackEnd = v.end
+			}
+		}
 	}
 	st.Resident = st.Anonymous + st.File + st.Shared
 	st.PeakResident = max(st.PeakResident, st.Resident)

@@ -46,6 +46,27 @@ func (c *Checksumer) Add(b []byte) {
 // Checksum returns the sum of what has been added.
 func (c *Checksumer) Checksum() uint16 { return c.sum }
 
+// IPv4 is Checksum for a header of IPv4 without options: 20 bytes.
+func IPv4(h []byte) uint16 {
+	h = h[:20]
+	return fold(uint64(binary.LittleEndian.Uint32(h)) + uint64(binary.LittleEndian.Uint32(h[4:])) + uint64(binary.LittleEndian.Uint32(h[8:])) +
+		uint64(binary.LittleEndian.Uint32(h[12:])) + uint64(binary.LittleEndian.Uint32(h[16:])))
+}
+
+// IPv4Addresses is Checksum for the addresses in a header of IPv4.
+func IPv4Addresses(h []byte) uint16 {
+	h = h[12:20]
+	return fold(uint64(binary.LittleEndian.Uint32(h)) + uint64(binary.LittleEndian.Uint32(h[4:])))
+}
+
+// fold makes the checksum of a sum that is below 1<<63.
+func fold(s uint64) uint16 {
+	s = s>>32 + s&0xffffffff
+	s = s>>16 + s&0xffff
+	s = s>>16 + s&0xffff
+	return bits.ReverseBytes16(uint16(s>>16 + s))
+}
+
 func sum(b []byte) uint16 {
 	var s, carry uint64
 	for len(b) >= 32 {
@@ -73,9 +94,5 @@ func sum(b []byte) uint16 {
 	if len(b) > 0 {
 		rest += uint64(b[0]) // the high byte of a word that is filled up with zero
 	}
-	s = s>>32 + s&0xffffffff + rest
-	s = s>>32 + s&0xffffffff
-	s = s>>16 + s&0xffff
-	s = s>>16 + s&0xffff
-	return bits.ReverseBytes16(uint16(s>>16 + s))
+	return fold(s>>32 + s&0xffffffff + rest)
 }

@@ -25,6 +25,9 @@ func TestLikeGVisor(t *testing.T) {
 				t.Fatalf("%d bytes, initially %#x: %#x, want %#x", n, initial, got, want)
 			}
 		}
+		if !same(IPv4(from[1:]), checksum.Checksum(from[1:21], 0)) || !same(IPv4Addresses(from[1:]), checksum.Checksum(from[13:21], 0)) {
+			t.Error("the sum of a header of IPv4")
+		}
 		var ours Checksumer
 		var theirs checksum.Checksumer
 		for rest := from; len(rest) > 0; {

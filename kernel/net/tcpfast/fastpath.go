@@ -56,11 +56,18 @@ type rcvQueueMutex struct {
 }
 
 // sndQueueMutex takes the place of gVisor's type. It brings along a segment that
-// has been acknowledged, for the next FastSend. Endpoint.mu guards that.
+// has been acknowledged, for the next FastSend. Endpoint.mu guards that. The
+// segment stays in the set, a map, by which the write list checks what is entered.
 type sndQueueMutex struct {
 	mu    sync.Mutex
 	spare *segment
 }
+
+// Lock, Unlock and those below take the place of gVisor's, to be inlined.
+func (m *rcvQueueMutex) Lock()   { m.mu.Lock() }
+func (m *rcvQueueMutex) Unlock() { m.mu.Unlock() }
+func (m *sndQueueMutex) Lock()   { m.mu.Lock() }
+func (m *sndQueueMutex) Unlock() { m.mu.Unlock() }
 
 // FastReceive processes a segment whose header is h, part of v, and whose payload
 // are size bytes of v, after headers bytes. If it reports false, it has done
@@ -272,21 +279,22 @@ func (s *sender) dropAcknowledged(n seqnum.Size, now tcpip.MonotonicTime) {
 			s.rc.update(seg, &segment{rcvdTime: now})
 			s.rc.detectReorder(seg)
 		}
-		s.writeList.Remove(seg)
 		s.Outstanding -= s.pCount(seg, s.MaxPayloadSize)
-		if spare := &s.ep.sndQueueInfo.sndQueueMu.spare; *spare == nil && seg.payloadSize() <= inboxSize && seg.ReadRefs() == 1 {
+		if spare := &s.ep.sndQueueInfo.sndQueueMu.spare; *spare == nil && size <= inboxSize && seg.ReadRefs() == 1 {
+			s.writeList.writeList.Remove(seg)
 			*spare = seg
 		} else {
+			s.writeList.Remove(seg)
 			seg.DecRef()
 		}
 	}
 	s.Outstanding = max(s.Outstanding, 0)
 }
 
-// newSent returns a segment with the n bytes of p, for sending.
+// pushSent appends a segment with the n bytes of p to the write list.
 //
 // +checklocks:e.mu
-func (e *Endpoint) newSent(p tcpip.Payloader, n int, now tcpip.MonotonicTime) (seg *segment, payload []byte) {
+func (e *Endpoint) pushSent(p tcpip.Payloader, n int, now tcpip.MonotonicTime) (seg *segment, payload []byte) {
 	spare := &e.sndQueueInfo.sndQueueMu.spare
 	if seg = *spare; seg != nil {
 		*spare = nil
@@ -294,14 +302,18 @@ func (e *Endpoint) newSent(p tcpip.Payloader, n int, now tcpip.MonotonicTime) (s
 			seg.rcvdTime = now
 			seg.acked, seg.lost, seg.hasNewSACKInfo = false, false, false
 			p.Read(payload)
+			e.snd.writeList.writeList.PushBack(seg)
 			return seg, payload
 		}
+		delete(e.snd.writeList.set, seg)
 		seg.DecRef()
 	}
 	v := buffer.NewViewSize(n)
 	payload = v.AsSlice()
 	p.Read(payload)
-	return newOutgoingSegment(e.TransportEndpointInfo.ID, e.stack.Clock(), buffer.MakeWithView(v), e.ops.GetMark()), payload
+	seg = newOutgoingSegment(e.TransportEndpointInfo.ID, e.stack.Clock(), buffer.MakeWithView(v), e.ops.GetMark())
+	e.snd.writeList.PushBack(seg)
+	return seg, payload
 }
 
 // deliver hands size bytes of v, after headers bytes, to the reader: the next of
@@ -516,12 +528,11 @@ func (e *Endpoint) FastSend(p tcpip.Payloader, out segmentSender) bool {
 	e.sndQueueInfo.sndQueueMu.Unlock()
 
 	now := e.stack.Clock().NowMonotonic()
-	seg, payload := e.newSent(p, n, now)
+	seg, payload := e.pushSent(p, n, now)
 	s := e.snd
 	seg.sequenceNumber = s.SndNxt
 	seg.flags = header.TCPFlagAck | header.TCPFlagPsh
 	seg.xmitTime, seg.xmitCount = now, 1
-	s.writeList.PushBack(seg)
 	if s.SndNxt == s.RTTMeasureSeqNum {
 		s.RTTMeasureTime = now
 	}

@@ -85,7 +85,7 @@ func newRxQueue(v *virtio.Device, mem device.Allocator, index, size int, mtu int
 
 // add gives a buffer back, to be shown to the device by the next submit.
 func (r *rxQueue) add(buffer uint16) {
-	id, err := r.q.Add(virtio.Buffer{
+	id, err := r.q.AddOne(virtio.Buffer{
 		Addr:  r.mem.Addr + uint64(int(buffer)*r.bufferSize),
 		Len:   uint32(r.bufferSize),
 		Write: true,

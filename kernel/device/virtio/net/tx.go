@@ -111,7 +111,7 @@ func (t *txQueue) send(p *device.Packet, stop func() error) error {
 	for _, s := range p.Data {
 		b = b[copy(b, s):]
 	}
-	id, err := t.q.Add(virtio.Buffer{Addr: t.mem.Addr + uint64(at), Len: uint32(headerLen + size)})
+	id, err := t.q.AddOne(virtio.Buffer{Addr: t.mem.Addr + uint64(at), Len: uint32(headerLen + size)})
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,14 @@
 // built, what it declares takes the place of gVisor's.
 package sync
 
-import "kiln/kernel/net/freelist"
+import (
+	"sync"
+
+	"kiln/kernel/net/freelist"
+)
 
 // Pool is what netstack keeps packets, segments and their memory in.
 type Pool = freelist.Pool
+
+// Mutex has no place for gVisor's static checks, and can be inlined.
+type Mutex = sync.Mutex
