@@ -120,7 +120,7 @@ var additions = []struct{ file, pkg string }{
 	{"kernel/net/tcpipfast/time.go", "gvisor.dev/gvisor/pkg/tcpip"},
 	{"kernel/net/syncfast/sync.go", "gvisor.dev/gvisor/pkg/sync"},
 	{"kernel/net/refsfast/refs.go", "gvisor.dev/gvisor/pkg/refs"},
-	{"kernel/net/bufferfast/reuse.go", "gvisor.dev/gvisor/pkg/buffer"},
+	{"kernel/net/bufferfast/buffer.go", "gvisor.dev/gvisor/pkg/buffer"},
 	{"kernel/net/stackfast/reuse.go", "gvisor.dev/gvisor/pkg/tcpip/stack"},
 }
 
