@@ -67,21 +67,29 @@ func (s *inet) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	s.readMu.Lock()
-	if f := s.flow.Load(); f != nil {
-		if n, ok := f.ep.FastRead(p); ok {
-			s.moderate(n)
-			s.readMu.Unlock()
-			if n == 0 {
-				return 0, syscall.EAGAIN
-			}
-			return n, nil
+	if n, ok := s.fastRead(p); ok {
+		s.readMu.Unlock()
+		if n == 0 {
+			return 0, syscall.EAGAIN
 		}
+		return n, nil
 	}
 	s.dst = sink{p: p}
 	n, _, err := s.read(tcpip.ReadOptions{})
 	s.dst = sink{}
 	s.readMu.Unlock()
 	return n, err
+}
+
+// fastRead reads from a stream that has a flow; 0: nothing has come. The caller
+// holds readMu.
+func (s *inet) fastRead(p []byte) (n int, ok bool) {
+	if f := s.flow.Load(); f != nil {
+		if n, ok = f.ep.FastRead(p); ok {
+			s.moderate(n)
+		}
+	}
+	return n, ok
 }
 
 // read receives into s.dst. The caller holds readMu.

@@ -130,6 +130,13 @@ func (s *inet) Recv(m *socket.Message, flags int) (int, error) {
 
 // recvStream receives from a stream; MSG_TRUNC discards what it receives.
 func (s *inet) recvStream(m *socket.Message, flags int, o tcpip.ReadOptions) (int, error) {
+	if flags == 0 && len(m.Buffers) == 1 && len(m.Buffers[0]) > 0 {
+		if n, ok := s.fastRead(m.Buffers[0]); ok && n > 0 {
+			return n, nil
+		} else if ok {
+			return 0, syscall.EAGAIN
+		}
+	}
 	if flags&syscall.MSG_TRUNC != 0 && !o.Peek {
 		var scrap [2048]byte
 		total := 0

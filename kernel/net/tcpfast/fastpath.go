@@ -55,13 +55,17 @@ type rcvQueueMutex struct {
 	closed bool // nothing comes in
 }
 
-// sndQueueMutex takes the place of gVisor's type. It brings along a segment that
-// has been acknowledged, for the next FastSend. Endpoint.mu guards that. The
-// segment stays in the set, a map, by which the write list checks what is entered.
+// sndQueueMutex takes the place of gVisor's type. It brings along segments that
+// have been acknowledged, for the next FastSends. Endpoint.mu guards that. They
+// stay in the set, a map, by which the write list checks what is entered. What
+// answers in two writes, a header and a body, finds both again, in that order.
 type sndQueueMutex struct {
-	mu    sync.Mutex
-	spare *segment
+	mu     sync.Mutex
+	spare  segmentList
+	spares int
 }
+
+const maxSpares = 2
 
 // Lock, Unlock and those below take the place of gVisor's, to be inlined.
 func (m *rcvQueueMutex) Lock()   { m.mu.Lock() }
@@ -280,9 +284,10 @@ func (s *sender) dropAcknowledged(n seqnum.Size, now tcpip.MonotonicTime) {
 			s.rc.detectReorder(seg)
 		}
 		s.Outstanding -= s.pCount(seg, s.MaxPayloadSize)
-		if spare := &s.ep.sndQueueInfo.sndQueueMu.spare; *spare == nil && size <= inboxSize && seg.ReadRefs() == 1 {
+		if q := &s.ep.sndQueueInfo.sndQueueMu; q.spares < maxSpares && size <= inboxSize && seg.ReadRefs() == 1 {
 			s.writeList.writeList.Remove(seg)
-			*spare = seg
+			q.spare.PushBack(seg)
+			q.spares++
 		} else {
 			s.writeList.Remove(seg)
 			seg.DecRef()
@@ -295,9 +300,10 @@ func (s *sender) dropAcknowledged(n seqnum.Size, now tcpip.MonotonicTime) {
 //
 // +checklocks:e.mu
 func (e *Endpoint) pushSent(p tcpip.Payloader, n int, now tcpip.MonotonicTime) (seg *segment, payload []byte) {
-	spare := &e.sndQueueInfo.sndQueueMu.spare
-	if seg = *spare; seg != nil {
-		*spare = nil
+	q := &e.sndQueueInfo.sndQueueMu
+	if seg = q.spare.Front(); seg != nil {
+		q.spare.Remove(seg)
+		q.spares--
 		if payload = seg.pkt.Reuse(n); payload != nil {
 			seg.rcvdTime = now
 			seg.acked, seg.lost, seg.hasNewSACKInfo = false, false, false
