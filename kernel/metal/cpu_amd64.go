@@ -112,6 +112,10 @@ type cpu struct {
 	touched uintptr // user memory was accessed here: the TLB may know it
 	tickAt  uint64  // next tick, 0: off
 	want    uint32  // want*: set by other CPUs
+
+	later   runQueue // threads that wait for this CPU to become idle, until laterAt
+	laterAt uint64
+	wokenAt uint64 // when another CPU woke this one that was idle, 0: it has been seen
 }
 
 const (

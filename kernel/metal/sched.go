@@ -8,6 +8,13 @@ import "sync/atomic"
 // halts, and after it has set its bit in idleMask, so that no wake-up is lost:
 // whoever queues a thread looks at idleMask afterwards.
 //
+// To wake a CPU costs more than most of what it is woken for. With Linux programs,
+// a thread that another one or a device has woken first waits on a second queue,
+// cpu.later, for the CPU where that happened to become idle, which it often does
+// at once: the waker was about to wait. Only after postponeTime another CPU is told.
+// (A program in Go has threads of the runtime's that look for work before they
+// sleep, and are seldom woken; its goroutines are what moves.)
+//
 // There is no periodic tick. The timer interrupt is armed for the earliest
 // timeout, and for the end of a slice only while threads queue.
 
@@ -71,6 +78,13 @@ func enqueue(t *thread) {
 	}
 }
 
+// enqueueHere makes t runnable, soon if this CPU becomes idle.
+func enqueueHere(t *thread) {
+	if !linuxPrograms || !postpone(thisCPU(), t) {
+		enqueue(t)
+	}
+}
+
 // wakeIdle tells one idle CPU, other than c, to look for work, if there is one.
 func wakeIdle(c *cpu) bool {
 	for {
@@ -81,7 +95,11 @@ func wakeIdle(c *cpu) bool {
 		}
 		bit := others & -others
 		if atomic.CompareAndSwapUint64(&idleMask, m, m&^bit) {
-			sendIPI(cpuAt(log2(bit)), vecIPI)
+			o := cpuAt(log2(bit))
+			if linuxPrograms {
+				atomic.StoreUint64(&o.wokenAt, nanotime())
+			}
+			sendIPI(o, vecIPI)
 			return true
 		}
 	}
@@ -100,11 +118,19 @@ func findWork(c *cpu) *thread {
 	if t := c.queue.pop(); t != nil {
 		return t
 	}
+	if linuxPrograms {
+		if t := c.later.pop(); t != nil {
+			return t
+		}
+	}
 	n := uintptr(ncpu)
 	for k := uintptr(1); k < n; k++ {
 		if t := cpuAt((c.id + k) % n).queue.pop(); t != nil {
 			return t
 		}
+	}
+	if linuxPrograms {
+		return findPostponed(c)
 	}
 	return nil
 }
@@ -182,6 +208,9 @@ func idle(c *cpu) {
 	answerFlush()
 	atomic.AndUint64(&idleMask, ^bit)
 	now := nanotime()
+	if linuxPrograms {
+		noteWake(c, now)
+	}
 	runTimers(c, now)
 	if c.id == 0 {
 		refineClock(now)
@@ -197,6 +226,9 @@ func arm(c *cpu) {
 		}
 		if linuxPrograms && c.tickAt != 0 && (d == 0 || c.tickAt < d) {
 			d = c.tickAt
+		}
+		if linuxPrograms && c.later.n != 0 && (d == 0 || c.laterAt < d) {
+			d = c.laterAt
 		}
 		if p := profileDeadline(c); p != 0 && (d == 0 || p < d) {
 			d = p
@@ -228,6 +260,9 @@ func handleTimer(c *cpu) {
 		c.resched = 1
 	}
 	if linuxPrograms {
+		if c.later.n != 0 && now >= c.laterAt {
+			endPostponed(c)
+		}
 		userTick(c, now)
 	}
 	if c.cur != 0 {

@@ -175,11 +175,11 @@ func (t *thread) claim(w uint64) bool {
 func endWait(t *thread, r uintptr) {
 	dropTimer(t)
 	t.ax = r
-	enqueue(t)
+	enqueueHere(t)
 }
 
 // abortWait is endWait for a claimed thread that is still on its list: its
-// timer expired, or a signal arrived.
+// timer expired, or a signal arrived. Either is late already.
 func abortWait(t *thread, kind uint64, r uintptr) {
 	switch kind {
 	case waitFutex:
@@ -187,7 +187,9 @@ func abortWait(t *thread, kind uint64, r uintptr) {
 	case waitEpoll:
 		leaveEpoll(t)
 	}
-	endWait(t, r)
+	dropTimer(t)
+	t.ax = r
+	enqueue(t)
 }
 
 // interruptWait ends whatever t waits for with EINTR.

@@ -34,6 +34,62 @@ func armTick(_, _, _ uintptr) uintptr {
 	return 0
 }
 
+// wakeTime is how many nanoseconds it takes to wake an idle CPU: a moving average
+// of what was seen. It is 5 µs with KVM, and ten times that and more when emulated.
+var wakeTime uint64 = 5_000
+
+// noteWake is called when c is no longer idle.
+func noteWake(c *cpu, now uint64) {
+	if at := atomic.SwapUint64(&c.wokenAt, 0); at != 0 && now > at {
+		old := atomic.LoadUint64(&wakeTime)
+		atomic.StoreUint64(&wakeTime, old-old/8+min(now-at, 1_000_000)/8)
+	}
+}
+
+// postponeTime is how long a thread waits for its CPU at most: so long that waking
+// others takes no more than a twentieth of the time.
+func postponeTime() uint64 { return min(max(20*atomic.LoadUint64(&wakeTime), 50_000), 5_000_000) }
+
+// postpone keeps t, which has become runnable, for when this CPU has nothing else
+// to do, although another CPU is idle. It reports false if it is not to wait: this
+// CPU is idle, or no other is.
+func postpone(c *cpu, t *thread) bool {
+	if c.cur == 0 || atomic.LoadUint64(&idleMask)&^(1<<c.id) == 0 {
+		return false
+	}
+	t.state = threadRunnable
+	if c.later.push(t); c.later.n == 1 {
+		c.laterAt = nanotime() + postponeTime()
+		arm(c)
+	}
+	return true
+}
+
+// findPostponed takes a thread that waits for another CPU: this one is awake.
+func findPostponed(c *cpu) *thread {
+	n := uintptr(ncpu)
+	for k := uintptr(1); k < n; k++ {
+		if t := cpuAt((c.id + k) % n).later.pop(); t != nil {
+			return t
+		}
+	}
+	return nil
+}
+
+// endPostponed gives the postponed threads to other CPUs.
+func endPostponed(c *cpu) {
+	for {
+		t := c.later.pop()
+		if t == nil {
+			return
+		}
+		c.queue.push(t)
+		if !wakeIdle(c) {
+			wakeUser(c)
+		}
+	}
+}
+
 // userTick is called at every timer interrupt. The ticks end when the CPU has not
 // been in ring 3 since the last one.
 func userTick(c *cpu, now uint64) {
@@ -80,15 +136,18 @@ func wakeUser(c *cpu) {
 }
 
 // pumpUser: a device has interrupted this CPU. given: a thread of the runtime's
-// takes the event. Otherwise a goroutine has to ask for it, maybe one that is
-// about to go back to ring 3, here or on another CPU.
+// takes the event. Otherwise, or if that thread is postponed, a goroutine has to
+// ask for it, maybe one that is about to go back to ring 3, here or on another CPU.
 func pumpUser(given bool) {
 	c := thisCPU()
-	if given {
+	if given && c.later.n == 0 {
 		c.kick |= kickTick // that thread will have made a goroutine runnable
 		return
 	}
 	c.kick |= kickDevice
+	if given {
+		return
+	}
 	if c.cur == 0 || !threadOf(c.cur).fromUser() {
 		askUser(c, wantDevice)
 	}
