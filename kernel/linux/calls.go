@@ -11,7 +11,7 @@ import (
 
 // handler answers a system call with its result. errNoReturn: the registers are
 // as they should be.
-type handler func(t *Task, a [6]uint64) (uint64, error)
+type handler func(t *Task, a *[6]uint64) (uint64, error)
 
 var errNoReturn = errors.New("no result")
 

@@ -409,7 +409,7 @@ func (t *Task) futexDeadline(op, addr uint64) (int64, error) {
 	return t.absolute(d, op&futexRealtime != 0), nil
 }
 
-func futex(t *Task, a [6]uint64) (uint64, error) {
+func futex(t *Task, a *[6]uint64) (uint64, error) {
 	a[1] = uint64(uint32(a[1]))
 	addr, private, v := a[0], a[1]&futexPrivate != 0, uint32(a[2])
 	op := a[1] &^ (futexPrivate | futexRealtime)
@@ -465,7 +465,7 @@ const (
 )
 
 // futexWaitv waits for one of several futexes.
-func futexWaitv(t *Task, a [6]uint64) (uint64, error) {
+func futexWaitv(t *Task, a *[6]uint64) (uint64, error) {
 	addr, n := a[0], uint32(a[1])
 	if uint32(a[2]) != 0 || n == 0 || n > maxWaitv || addr == 0 {
 		return 0, syscall.EINVAL

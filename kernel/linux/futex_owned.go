@@ -278,7 +278,7 @@ func (t *Task) ownerDied(addr uint64, owned, pending bool) {
 	}
 }
 
-func setRobustList(t *Task, a [6]uint64) (uint64, error) {
+func setRobustList(t *Task, a *[6]uint64) (uint64, error) {
 	if a[1] != 24 {
 		return 0, syscall.EINVAL
 	}
@@ -288,7 +288,7 @@ func setRobustList(t *Task, a [6]uint64) (uint64, error) {
 
 // getRobustList answers for other threads as well; what they set meanwhile may
 // not be seen.
-func getRobustList(t *Task, a [6]uint64) (uint64, error) {
+func getRobustList(t *Task, a *[6]uint64) (uint64, error) {
 	if tid := int32(a[0]); tid != 0 && tid != t.tid {
 		if t.p.task(tid) == nil {
 			return 0, syscall.ESRCH

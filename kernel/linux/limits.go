@@ -16,16 +16,16 @@ const (
 	resourceMemlock = 8 // RLIMIT_MEMLOCK
 )
 
-func setrlimit(t *Task, a [6]uint64) (uint64, error) {
-	v, err := t.shared(syscall.SYS_SETRLIMIT, &a)
+func setrlimit(t *Task, a *[6]uint64) (uint64, error) {
+	v, err := t.shared(syscall.SYS_SETRLIMIT, a)
 	if err == nil {
 		t.p.limitMemory()
 	}
 	return v, err
 }
 
-func prlimit(t *Task, a [6]uint64) (uint64, error) {
-	v, err := t.shared(sysPrlimit64, &a)
+func prlimit(t *Task, a *[6]uint64) (uint64, error) {
+	v, err := t.shared(sysPrlimit64, a)
 	if err == nil && a[2] != 0 {
 		t.p.limitMemory()
 	}

@@ -20,7 +20,7 @@ func (p *Program) mapped(f *fs.File) (mm.File, error) {
 	return f, nil
 }
 
-func mmap(t *Task, a [6]uint64) (uint64, error) {
+func mmap(t *Task, a *[6]uint64) (uint64, error) {
 	var f mm.File
 	if a[3]&mm.MapAnonymous == 0 {
 		file := t.p.fds.Hold(int(int32(a[4])))
@@ -40,17 +40,17 @@ func mmap(t *Task, a [6]uint64) (uint64, error) {
 	return t.p.space.Mmap(a[0], a[1], mm.Prot(a[2]), uint32(a[3]), f, int64(a[5]))
 }
 
-func munmap(t *Task, a [6]uint64) (uint64, error) { return 0, t.p.space.Munmap(a[0], a[1]) }
+func munmap(t *Task, a *[6]uint64) (uint64, error) { return 0, t.p.space.Munmap(a[0], a[1]) }
 
-func mprotect(t *Task, a [6]uint64) (uint64, error) {
+func mprotect(t *Task, a *[6]uint64) (uint64, error) {
 	return 0, t.p.space.Mprotect(a[0], a[1], mm.Prot(a[2]))
 }
 
-func mremap(t *Task, a [6]uint64) (uint64, error) {
+func mremap(t *Task, a *[6]uint64) (uint64, error) {
 	return t.p.space.Mremap(a[0], a[1], a[2], uint32(a[3]), a[4])
 }
 
-func madvise(t *Task, a [6]uint64) (uint64, error) {
+func madvise(t *Task, a *[6]uint64) (uint64, error) {
 	return 0, t.p.space.Madvise(a[0], a[1], int(int32(a[2])))
 }
 
@@ -62,7 +62,7 @@ const (
 
 // processMadvise is madvise for pieces of the process's memory, up to the first that
 // fails. It returns how many bytes that were.
-func processMadvise(t *Task, a [6]uint64) (done uint64, err error) {
+func processMadvise(t *Task, a *[6]uint64) (done uint64, err error) {
 	if uint32(a[4]) != 0 {
 		return 0, syscall.EINVAL
 	}
@@ -87,13 +87,13 @@ func processMadvise(t *Task, a [6]uint64) (done uint64, err error) {
 	return done, err
 }
 
-func msync(t *Task, a [6]uint64) (uint64, error) {
+func msync(t *Task, a *[6]uint64) (uint64, error) {
 	return 0, t.p.space.Msync(a[0], a[1], uint32(a[2]))
 }
 
-func brk(t *Task, a [6]uint64) (uint64, error) { return t.p.space.Brk(a[0]), nil }
+func brk(t *Task, a *[6]uint64) (uint64, error) { return t.p.space.Brk(a[0]), nil }
 
-func mincore(t *Task, a [6]uint64) (uint64, error) {
+func mincore(t *Task, a *[6]uint64) (uint64, error) {
 	pages := pageUp(a[1]) / pageSize
 	if pages > addressLimit/pageSize {
 		return 0, syscall.ENOMEM
@@ -116,18 +116,18 @@ func mincore(t *Task, a [6]uint64) (uint64, error) {
 	return 0, nil
 }
 
-func mlock(t *Task, a [6]uint64) (uint64, error) { return 0, t.p.space.Mlock(a[0], a[1], 0) }
-func mlock2(t *Task, a [6]uint64) (uint64, error) {
+func mlock(t *Task, a *[6]uint64) (uint64, error) { return 0, t.p.space.Mlock(a[0], a[1], 0) }
+func mlock2(t *Task, a *[6]uint64) (uint64, error) {
 	return 0, t.p.space.Mlock(a[0], a[1], uint32(a[2]))
 }
-func munlock(t *Task, a [6]uint64) (uint64, error) {
+func munlock(t *Task, a *[6]uint64) (uint64, error) {
 	return 0, t.p.space.Munlock(a[0], a[1])
 }
-func mlockall(t *Task, a [6]uint64) (uint64, error) { return 0, t.p.space.Mlockall(uint32(a[0])) }
-func mseal(t *Task, a [6]uint64) (uint64, error) {
+func mlockall(t *Task, a *[6]uint64) (uint64, error) { return 0, t.p.space.Mlockall(uint32(a[0])) }
+func mseal(t *Task, a *[6]uint64) (uint64, error) {
 	return 0, t.p.space.Mseal(a[0], a[1], a[2])
 }
-func munlockall(t *Task, _ [6]uint64) (uint64, error) {
+func munlockall(t *Task, _ *[6]uint64) (uint64, error) {
 	return 0, t.p.space.Munlockall()
 }
 

@@ -117,7 +117,7 @@ func (f *mqFile) Close() error {
 // Flags of mq_open that say how to open.
 const mqAccess = syscall.O_ACCMODE | syscall.O_NONBLOCK
 
-func mqOpen(t *Task, a [6]uint64) (uint64, error) {
+func mqOpen(t *Task, a *[6]uint64) (uint64, error) {
 	name, err := t.mqName(a[0])
 	if err != nil {
 		return 0, err
@@ -215,7 +215,7 @@ func queueBytes(messages, size uint64) uint64 {
 	return messages*size + min(messages, mqMaxPriority)*keep
 }
 
-func mqUnlink(t *Task, a [6]uint64) (uint64, error) {
+func mqUnlink(t *Task, a *[6]uint64) (uint64, error) {
 	name, err := t.mqName(a[0])
 	if err != nil {
 		return 0, err
@@ -258,7 +258,7 @@ func (t *Task) realDeadline(addr uint64) (int64, error) {
 	return t.absolute(at, true), err
 }
 
-func mqTimedsend(t *Task, a [6]uint64) (uint64, error) {
+func mqTimedsend(t *Task, a *[6]uint64) (uint64, error) {
 	deadline, err := t.realDeadline(a[4])
 	if err != nil {
 		return 0, err
@@ -324,7 +324,7 @@ func (t *Task) tellQueue(n *mqNotify) {
 	t.p.send(nil, queued{info: info})
 }
 
-func mqTimedreceive(t *Task, a [6]uint64) (uint64, error) {
+func mqTimedreceive(t *Task, a *[6]uint64) (uint64, error) {
 	deadline, err := t.realDeadline(a[4])
 	if err != nil {
 		return 0, err
@@ -375,7 +375,7 @@ func mqTimedreceive(t *Task, a [6]uint64) (uint64, error) {
 
 // mqNotifyCall: SIGEV_THREAD would need the kernel's side of the socket that the C
 // library waits at.
-func mqNotifyCall(t *Task, a [6]uint64) (uint64, error) {
+func mqNotifyCall(t *Task, a *[6]uint64) (uint64, error) {
 	var n *mqNotify
 	if a[1] != 0 {
 		w, err := t.words(a[1], 2) // struct sigevent: value, signal, kind
@@ -411,7 +411,7 @@ func mqNotifyCall(t *Task, a [6]uint64) (uint64, error) {
 }
 
 // mqGetsetattr: only O_NONBLOCK can be changed.
-func mqGetsetattr(t *Task, a [6]uint64) (uint64, error) {
+func mqGetsetattr(t *Task, a *[6]uint64) (uint64, error) {
 	var flags uint64
 	if a[1] != 0 {
 		v, err := t.get64(a[1])

@@ -92,7 +92,7 @@ func (t *Task) checkPolicy(mode, addr, bits uint64) (p memoryPolicy, err error) 
 	return memoryPolicy{uint32(mode), set}, nil
 }
 
-func setMempolicy(t *Task, a [6]uint64) (uint64, error) {
+func setMempolicy(t *Task, a *[6]uint64) (uint64, error) {
 	p, err := t.checkPolicy(a[0], a[1], a[2])
 	if err == nil {
 		t.memory = p
@@ -100,7 +100,7 @@ func setMempolicy(t *Task, a [6]uint64) (uint64, error) {
 	return 0, err
 }
 
-func getMempolicy(t *Task, a [6]uint64) (uint64, error) {
+func getMempolicy(t *Task, a *[6]uint64) (uint64, error) {
 	flags := a[4]
 	p := t.memory
 	switch {
@@ -152,7 +152,7 @@ func (t *Task) mappedAll(addr, n uint64) bool {
 	return true
 }
 
-func mbind(t *Task, a [6]uint64) (uint64, error) {
+func mbind(t *Task, a *[6]uint64) (uint64, error) {
 	const strict, move, moveAll = 1, 2, 4
 	if a[5]&^(strict|move|moveAll) != 0 {
 		return 0, syscall.EINVAL
@@ -176,7 +176,7 @@ func mbind(t *Task, a [6]uint64) (uint64, error) {
 	return 0, nil
 }
 
-func setMempolicyHomeNode(t *Task, a [6]uint64) (uint64, error) {
+func setMempolicyHomeNode(t *Task, a *[6]uint64) (uint64, error) {
 	switch {
 	case a[0]&(pageSize-1) != 0 || a[3] != 0 || a[2] != 0:
 		return 0, syscall.EINVAL
@@ -187,7 +187,7 @@ func setMempolicyHomeNode(t *Task, a [6]uint64) (uint64, error) {
 }
 
 // migratePages: all pages are where they are to be.
-func migratePages(t *Task, a [6]uint64) (uint64, error) {
+func migratePages(t *Task, a *[6]uint64) (uint64, error) {
 	for _, addr := range a[2:4] {
 		set, others, err := t.nodeMask(addr, a[1])
 		if err != nil {
@@ -204,7 +204,7 @@ func migratePages(t *Task, a [6]uint64) (uint64, error) {
 }
 
 // movePages tells where pages are: on the only node, or nowhere yet.
-func movePages(t *Task, a [6]uint64) (uint64, error) {
+func movePages(t *Task, a *[6]uint64) (uint64, error) {
 	const move, moveAll, maxPages = 2, 4, 1 << 24
 	count, pages, nodes, status := a[1], a[2], a[3], a[4]
 	switch {
@@ -244,16 +244,16 @@ func movePages(t *Task, a [6]uint64) (uint64, error) {
 	return 0, nil
 }
 
-func pkeyAlloc(_ *Task, a [6]uint64) (uint64, error) {
+func pkeyAlloc(_ *Task, a *[6]uint64) (uint64, error) {
 	if a[0] != 0 || a[1]&^3 != 0 {
 		return 0, syscall.EINVAL
 	}
 	return 0, syscall.ENOSPC
 }
 
-func pkeyFree(*Task, [6]uint64) (uint64, error) { return 0, syscall.EINVAL }
+func pkeyFree(*Task, *[6]uint64) (uint64, error) { return 0, syscall.EINVAL }
 
-func pkeyMprotect(t *Task, a [6]uint64) (uint64, error) {
+func pkeyMprotect(t *Task, a *[6]uint64) (uint64, error) {
 	if int32(a[3]) != -1 {
 		return 0, syscall.EINVAL
 	}

@@ -22,13 +22,13 @@ type attributes struct {
 	affinity   uint64 // CPUs; 0: all
 }
 
-func getpid(*Task, [6]uint64) (uint64, error)     { return processID, nil }
-func getppid(*Task, [6]uint64) (uint64, error)    { return 0, nil }
-func gettid(t *Task, _ [6]uint64) (uint64, error) { return uint64(t.tid), nil }
+func getpid(*Task, *[6]uint64) (uint64, error)     { return processID, nil }
+func getppid(*Task, *[6]uint64) (uint64, error)    { return 0, nil }
+func gettid(t *Task, _ *[6]uint64) (uint64, error) { return uint64(t.tid), nil }
 
 // personality: programs ask for the default one, or switch off the randomness
 // that they find at their start.
-func personality(t *Task, a [6]uint64) (uint64, error) {
+func personality(t *Task, a *[6]uint64) (uint64, error) {
 	if uint32(a[0]) == 0xffffffff {
 		return uint64(t.p.personality.Load()), nil
 	}
@@ -53,14 +53,14 @@ func (t *Task) threadOf(tid uint64) (*Task, error) {
 // --- scheduling: what is set is stored. Threads run as Go's scheduler lets
 // goroutines run: in turns, on any CPU ---
 
-func schedYield(*Task, [6]uint64) (uint64, error) {
+func schedYield(*Task, *[6]uint64) (uint64, error) {
 	runtime.Gosched()
 	return 0, nil
 }
 
 func (t *Task) allCPUs() uint64 { return 1<<t.p.m.CPUs() - 1 }
 
-func schedGetaffinity(t *Task, a [6]uint64) (uint64, error) {
+func schedGetaffinity(t *Task, a *[6]uint64) (uint64, error) {
 	if a[1] < 8 || a[1]&7 != 0 {
 		return 0, syscall.EINVAL
 	}
@@ -77,7 +77,7 @@ func schedGetaffinity(t *Task, a [6]uint64) (uint64, error) {
 	return 8, t.put64(a[2], set)
 }
 
-func schedSetaffinity(t *Task, a [6]uint64) (uint64, error) {
+func schedSetaffinity(t *Task, a *[6]uint64) (uint64, error) {
 	o, err := t.threadOf(a[0])
 	if err != nil {
 		return 0, err
@@ -145,7 +145,7 @@ func (t *Task) policyOf(tid uint64) (o *Task, p schedPolicy, err error) {
 	return o, p, err
 }
 
-func schedSetscheduler(t *Task, a [6]uint64) (uint64, error) {
+func schedSetscheduler(t *Task, a *[6]uint64) (uint64, error) {
 	if a[2] == 0 {
 		return 0, syscall.EINVAL
 	}
@@ -161,7 +161,7 @@ func schedSetscheduler(t *Task, a [6]uint64) (uint64, error) {
 	return 0, t.setPolicy(o, schedPolicy{policy &^ schedResetOnFork, int32(prio), policy&schedResetOnFork != 0})
 }
 
-func schedGetscheduler(t *Task, a [6]uint64) (uint64, error) {
+func schedGetscheduler(t *Task, a *[6]uint64) (uint64, error) {
 	_, p, err := t.policyOf(a[0])
 	v := uint64(p.policy)
 	if p.reset {
@@ -170,7 +170,7 @@ func schedGetscheduler(t *Task, a [6]uint64) (uint64, error) {
 	return v, err
 }
 
-func schedSetparam(t *Task, a [6]uint64) (uint64, error) {
+func schedSetparam(t *Task, a *[6]uint64) (uint64, error) {
 	if a[1] == 0 {
 		return 0, syscall.EINVAL
 	}
@@ -186,7 +186,7 @@ func schedSetparam(t *Task, a [6]uint64) (uint64, error) {
 	return 0, t.setPolicy(o, p)
 }
 
-func schedGetparam(t *Task, a [6]uint64) (uint64, error) {
+func schedGetparam(t *Task, a *[6]uint64) (uint64, error) {
 	if a[1] == 0 {
 		return 0, syscall.EINVAL
 	}
@@ -207,18 +207,18 @@ func schedPriorities(policy uint64) (least, most uint64, err error) {
 	return 0, 0, syscall.EINVAL
 }
 
-func schedPriorityMax(_ *Task, a [6]uint64) (uint64, error) {
+func schedPriorityMax(_ *Task, a *[6]uint64) (uint64, error) {
 	_, v, err := schedPriorities(a[0])
 	return v, err
 }
 
-func schedPriorityMin(_ *Task, a [6]uint64) (uint64, error) {
+func schedPriorityMin(_ *Task, a *[6]uint64) (uint64, error) {
 	v, _, err := schedPriorities(a[0])
 	return v, err
 }
 
 // schedRRInterval: FIFO has no interval.
-func schedRRInterval(t *Task, a [6]uint64) (uint64, error) {
+func schedRRInterval(t *Task, a *[6]uint64) (uint64, error) {
 	_, p, err := t.policyOf(a[0])
 	if err != nil {
 		return 0, err
@@ -236,7 +236,7 @@ func schedRRInterval(t *Task, a [6]uint64) (uint64, error) {
 // bits), nice, priority, runtime, deadline, period.
 const schedAttrSize = 48
 
-func schedSetattr(t *Task, a [6]uint64) (uint64, error) {
+func schedSetattr(t *Task, a *[6]uint64) (uint64, error) {
 	if a[1] == 0 || uint32(a[2]) != 0 {
 		return 0, syscall.EINVAL
 	}
@@ -264,7 +264,7 @@ func schedSetattr(t *Task, a [6]uint64) (uint64, error) {
 	return 0, nil
 }
 
-func schedGetattr(t *Task, a [6]uint64) (uint64, error) {
+func schedGetattr(t *Task, a *[6]uint64) (uint64, error) {
 	if a[1] == 0 || uint32(a[2]) < schedAttrSize || uint32(a[2]) > pageSize || uint32(a[3]) != 0 {
 		return 0, syscall.EINVAL
 	}
@@ -320,7 +320,7 @@ func (t *Task) sharing(which, who uint64) ([]*Task, error) {
 	return nil, syscall.EINVAL
 }
 
-func getpriority(t *Task, a [6]uint64) (uint64, error) {
+func getpriority(t *Task, a *[6]uint64) (uint64, error) {
 	list, err := t.sharing(a[0], a[1])
 	if err != nil {
 		return 0, err
@@ -332,7 +332,7 @@ func getpriority(t *Task, a [6]uint64) (uint64, error) {
 	return uint64(20 - nice), nil
 }
 
-func setpriority(t *Task, a [6]uint64) (uint64, error) {
+func setpriority(t *Task, a *[6]uint64) (uint64, error) {
 	list, err := t.sharing(a[0], a[1])
 	for _, o := range list {
 		if err == nil {
@@ -342,7 +342,7 @@ func setpriority(t *Task, a [6]uint64) (uint64, error) {
 	return 0, err
 }
 
-func ioprioGet(t *Task, a [6]uint64) (uint64, error) {
+func ioprioGet(t *Task, a *[6]uint64) (uint64, error) {
 	list, err := t.sharing(a[0]-1, a[1])
 	if err != nil {
 		return 0, err
@@ -352,7 +352,7 @@ func ioprioGet(t *Task, a [6]uint64) (uint64, error) {
 	return uint64(list[0].ioPriority), nil
 }
 
-func ioprioSet(t *Task, a [6]uint64) (uint64, error) {
+func ioprioSet(t *Task, a *[6]uint64) (uint64, error) {
 	list, err := t.sharing(a[0]-1, a[1])
 	if err != nil {
 		return 0, err
@@ -371,7 +371,7 @@ func ioprioSet(t *Task, a [6]uint64) (uint64, error) {
 // getcpu says the first CPU that the thread may be on, and the only node: while it
 // runs in the kernel, a thread is on none for sure. The vDSO's reads the number in
 // ring 3.
-func getcpu(t *Task, a [6]uint64) (uint64, error) {
+func getcpu(t *Task, a *[6]uint64) (uint64, error) {
 	t.p.mu.Lock()
 	cpu := bits.TrailingZeros64(t.affinity | 1<<63)
 	t.p.mu.Unlock()
@@ -391,7 +391,7 @@ func getcpu(t *Task, a [6]uint64) (uint64, error) {
 
 // rseq is refused: a thread can be moved to another CPU without this package
 // getting to know, so that nobody could end its sequence. C libraries do without.
-func rseq(*Task, [6]uint64) (uint64, error) { return 0, syscall.ENOSYS }
+func rseq(*Task, *[6]uint64) (uint64, error) { return 0, syscall.ENOSYS }
 
 // --- membarrier(2) ---
 
@@ -410,7 +410,7 @@ const (
 		membarrierRegPrivate | membarrierSyncCore | membarrierRegSyncCore | membarrierRegistrations
 )
 
-func membarrier(t *Task, a [6]uint64) (uint64, error) {
+func membarrier(t *Task, a *[6]uint64) (uint64, error) {
 	cmd := uint32(a[0])
 	if uint32(a[1]) != 0 {
 		return 0, syscall.EINVAL
@@ -502,7 +502,7 @@ type settings struct {
 const mceKillDefault = 2
 
 // setMCEKill is prctl(PR_MCE_KILL).
-func (s *settings) setMCEKill(a [6]uint64) error {
+func (s *settings) setMCEKill(a *[6]uint64) error {
 	const clear, set = 0, 1
 	switch {
 	case a[3]|a[4] != 0, a[1] > set, a[1] == clear && a[2] != 0, a[2] > mceKillDefault:
@@ -522,7 +522,7 @@ func b2u(b bool) uint64 {
 	return 0
 }
 
-func prctl(t *Task, a [6]uint64) (uint64, error) {
+func prctl(t *Task, a *[6]uint64) (uint64, error) {
 	p := t.p
 	switch op := uint32(a[0]); op {
 	case prSetName:
@@ -566,7 +566,7 @@ func prctl(t *Task, a [6]uint64) (uint64, error) {
 }
 
 // setting is prctl for what the process has. The caller holds p.mu.
-func (t *Task) setting(a [6]uint64) (uint64, error) {
+func (t *Task) setting(a *[6]uint64) (uint64, error) {
 	s := &t.p.settings
 	flag := func(b *bool) (uint64, error) {
 		if a[1] > 1 {
@@ -678,7 +678,7 @@ func (t *Task) setting(a [6]uint64) (uint64, error) {
 }
 
 // ambient: no capability is ever in the ambient set.
-func (t *Task) ambient(a [6]uint64) (uint64, error) {
+func (t *Task) ambient(a *[6]uint64) (uint64, error) {
 	switch a[1] {
 	case 1: // PR_CAP_AMBIENT_IS_SET
 		if a[2] > lastCap || a[3]|a[4] != 0 {
@@ -711,7 +711,7 @@ func (t *Task) setName(addr uint64) error {
 }
 
 // nameMemory is PR_SET_VMA_ANON_NAME.
-func (t *Task) nameMemory(a [6]uint64) error {
+func (t *Task) nameMemory(a *[6]uint64) error {
 	if a[1] != 0 {
 		return syscall.EINVAL
 	}
@@ -739,7 +739,7 @@ const (
 	archSetCPUID = 0x1012
 )
 
-func archPrctl(t *Task, a [6]uint64) (uint64, error) {
+func archPrctl(t *Task, a *[6]uint64) (uint64, error) {
 	r := t.regs
 	switch a[0] {
 	case archSetFS, archSetGS:

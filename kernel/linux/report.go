@@ -158,7 +158,7 @@ const (
 )
 
 // notFound notes the file of a call that failed with ENOENT.
-func (t *Task) notFound(nr uint64, a [6]uint64) {
+func (t *Task) notFound(nr uint64, a *[6]uint64) {
 	i, ok := pathArgument(nr)
 	if !ok {
 		return

@@ -258,7 +258,7 @@ func (f *filter) judge(data *[seccompDataSize]byte) uint32 {
 }
 
 // filtered asks the filters about a call. false: it is not made.
-func (t *Task) filtered(nr uint64, a [6]uint64) bool {
+func (t *Task) filtered(nr uint64, a *[6]uint64) bool {
 	if t.strict {
 		switch nr {
 		case syscall.SYS_READ, syscall.SYS_WRITE, syscall.SYS_EXIT, syscall.SYS_RT_SIGRETURN:
@@ -412,7 +412,7 @@ func (f *filter) ancestor(of *filter) bool {
 	return f == nil
 }
 
-func seccomp(t *Task, a [6]uint64) (uint64, error) {
+func seccomp(t *Task, a *[6]uint64) (uint64, error) {
 	switch op := uint32(a[0]); op {
 	case 0: // SECCOMP_SET_MODE_STRICT
 		if uint32(a[1]) != 0 || a[2] != 0 {

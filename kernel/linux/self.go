@@ -31,7 +31,7 @@ type pidFile struct{ fs.Watchers }
 func (*pidFile) FileName() string { return "anon_inode:[pidfd]" }
 func (*pidFile) Ready() uint32    { return 0 }
 
-func pidfdOpen(t *Task, a [6]uint64) (uint64, error) {
+func pidfdOpen(t *Task, a *[6]uint64) (uint64, error) {
 	id, flags := int32(a[0]), int(uint32(a[1]))
 	switch {
 	case flags&^syscall.O_NONBLOCK != 0 || id <= 0:
@@ -63,7 +63,7 @@ func (t *Task) isProcDir(fd uint64) bool {
 	return f != nil && !f.PathOnly() && f.Name() == fmt.Sprintf("/proc/%d", processID)
 }
 
-func pidfdSendSignal(t *Task, a [6]uint64) (uint64, error) {
+func pidfdSendSignal(t *Task, a *[6]uint64) (uint64, error) {
 	if uint32(a[3]) != 0 {
 		return 0, syscall.EINVAL
 	}
@@ -71,7 +71,7 @@ func pidfdSendSignal(t *Task, a [6]uint64) (uint64, error) {
 		return 0, err
 	}
 	if a[2] == 0 {
-		return kill(t, [6]uint64{processID, a[1]})
+		return kill(t, &[6]uint64{processID, a[1]})
 	}
 	sig, err := t.get32(a[2])
 	if err == nil && sig != uint32(a[1]) {
@@ -80,10 +80,10 @@ func pidfdSendSignal(t *Task, a [6]uint64) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return rtSigqueueinfo(t, [6]uint64{processID, a[1], a[2]})
+	return rtSigqueueinfo(t, &[6]uint64{processID, a[1], a[2]})
 }
 
-func pidfdGetfd(t *Task, a [6]uint64) (uint64, error) {
+func pidfdGetfd(t *Task, a *[6]uint64) (uint64, error) {
 	if uint32(a[2]) != 0 {
 		return 0, syscall.EINVAL
 	}
@@ -120,13 +120,13 @@ func (t *Task) pieces(addr, n uint64) ([]piece, error) {
 	return list, nil
 }
 
-func processVMReadv(t *Task, a [6]uint64) (uint64, error) { return t.copyProcess(a, false) }
+func processVMReadv(t *Task, a *[6]uint64) (uint64, error) { return t.copyProcess(a, false) }
 
-func processVMWritev(t *Task, a [6]uint64) (uint64, error) { return t.copyProcess(a, true) }
+func processVMWritev(t *Task, a *[6]uint64) (uint64, error) { return t.copyProcess(a, true) }
 
 // copyProcess copies between the caller's pieces and those of the process that
 // is asked for, which is the same.
-func (t *Task) copyProcess(a [6]uint64, write bool) (uint64, error) {
+func (t *Task) copyProcess(a *[6]uint64, write bool) (uint64, error) {
 	if a[5] != 0 {
 		return 0, syscall.EINVAL
 	}
@@ -179,7 +179,7 @@ func skipEmpty(list []piece) []piece {
 }
 
 // kcmp compares what two threads have: all of it is the same, but for files.
-func kcmp(t *Task, a [6]uint64) (uint64, error) {
+func kcmp(t *Task, a *[6]uint64) (uint64, error) {
 	const file, sysvsem, epollTarget = 0, 6, 7
 	for _, id := range a[:2] {
 		if err := t.isSelf(id); err != nil {

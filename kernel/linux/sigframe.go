@@ -172,7 +172,7 @@ func (t *Task) putFrame(sp, fpAt uint64, mask sigset, info *siginfo, a *sigactio
 
 // rtSigreturn goes back from a handler. A frame that cannot be read, or has what
 // the CPU would not take, is SIGSEGV.
-func rtSigreturn(t *Task, _ [6]uint64) (uint64, error) {
+func rtSigreturn(t *Task, _ *[6]uint64) (uint64, error) {
 	if t.leaveHandler() != nil {
 		t.badFrame(int(syscall.SIGSEGV))
 	}

@@ -13,7 +13,7 @@ import (
 
 const sigsetSize = 8
 
-func rtSigaction(t *Task, a [6]uint64) (uint64, error) {
+func rtSigaction(t *Task, a *[6]uint64) (uint64, error) {
 	sig := int(int32(a[0]))
 	if a[3] != sigsetSize {
 		return 0, syscall.EINVAL
@@ -51,7 +51,7 @@ func rtSigaction(t *Task, a [6]uint64) (uint64, error) {
 	return 0, t.put64(a[2], old.handler, old.flags, old.restorer, uint64(old.mask))
 }
 
-func rtSigprocmask(t *Task, a [6]uint64) (uint64, error) {
+func rtSigprocmask(t *Task, a *[6]uint64) (uint64, error) {
 	if a[3] != sigsetSize {
 		return 0, syscall.EINVAL
 	}
@@ -79,7 +79,7 @@ func rtSigprocmask(t *Task, a [6]uint64) (uint64, error) {
 	return 0, t.put64(a[2], uint64(old))
 }
 
-func rtSigpending(t *Task, a [6]uint64) (uint64, error) {
+func rtSigpending(t *Task, a *[6]uint64) (uint64, error) {
 	if a[1] > sigsetSize {
 		return 0, syscall.EINVAL
 	}
@@ -108,7 +108,7 @@ func (t *Task) withMask(set sigset) {
 	t.setBlocked(set)
 }
 
-func rtSigsuspend(t *Task, a [6]uint64) (uint64, error) {
+func rtSigsuspend(t *Task, a *[6]uint64) (uint64, error) {
 	set, err := t.getSet(a[0], a[1])
 	if err != nil {
 		return 0, err
@@ -117,14 +117,14 @@ func rtSigsuspend(t *Task, a [6]uint64) (uint64, error) {
 	return pause(t, a)
 }
 
-func pause(t *Task, _ [6]uint64) (uint64, error) {
+func pause(t *Task, _ *[6]uint64) (uint64, error) {
 	for t.Ready() == 0 {
 		t.park(never)
 	}
 	return 0, errRestartNoHandler
 }
 
-func rtSigtimedwait(t *Task, a [6]uint64) (uint64, error) {
+func rtSigtimedwait(t *Task, a *[6]uint64) (uint64, error) {
 	set, err := t.getSet(a[0], a[3])
 	if err != nil {
 		return 0, err
@@ -178,16 +178,16 @@ func (t *Task) sigwait(set sigset, deadline int64) (s queued, err error) {
 // Masks for the time of a call. The calls themselves are package sys's; they end
 // with EINTR when a signal is to be handled.
 
-func (t *Task) callWithMask(set, size uint64, nr uint64, a [6]uint64) (uint64, error) {
+func (t *Task) callWithMask(set, size uint64, nr uint64, a *[6]uint64) (uint64, error) {
 	if set == 0 {
-		return t.shared(nr, &a)
+		return t.shared(nr, a)
 	}
 	s, err := t.getSet(set, size)
 	if err != nil {
 		return 0, err
 	}
 	t.withMask(s)
-	v, err := t.shared(nr, &a)
+	v, err := t.shared(nr, a)
 	if err != syscall.EINTR {
 		t.sig.restore = false
 		t.setBlocked(t.sig.saved)
@@ -197,13 +197,13 @@ func (t *Task) callWithMask(set, size uint64, nr uint64, a [6]uint64) (uint64, e
 	return v, err
 }
 
-func ppoll(t *Task, a [6]uint64) (uint64, error) {
+func ppoll(t *Task, a *[6]uint64) (uint64, error) {
 	set := a[3]
 	a[3] = 0
 	return t.callWithMask(set, a[4], syscall.SYS_PPOLL, a)
 }
 
-func pselect6(t *Task, a [6]uint64) (uint64, error) {
+func pselect6(t *Task, a *[6]uint64) (uint64, error) {
 	set, size := uint64(0), uint64(0)
 	if a[5] != 0 {
 		w, err := t.words(a[5], 2)
@@ -216,13 +216,13 @@ func pselect6(t *Task, a [6]uint64) (uint64, error) {
 	return t.callWithMask(set, size, syscall.SYS_PSELECT6, a)
 }
 
-func epollPwait(t *Task, a [6]uint64) (uint64, error) {
+func epollPwait(t *Task, a *[6]uint64) (uint64, error) {
 	set := a[4]
 	a[4] = 0
 	return t.callWithMask(set, a[5], syscall.SYS_EPOLL_PWAIT, a)
 }
 
-func epollPwait2(t *Task, a [6]uint64) (uint64, error) {
+func epollPwait2(t *Task, a *[6]uint64) (uint64, error) {
 	set := a[4]
 	a[4] = 0
 	return t.callWithMask(set, a[5], sysEpollPwait2, a)
@@ -232,7 +232,7 @@ func epollPwait2(t *Task, a [6]uint64) (uint64, error) {
 
 func badSignal(sig uint64) bool { return uint32(sig) > numSignals }
 
-func kill(t *Task, a [6]uint64) (uint64, error) {
+func kill(t *Task, a *[6]uint64) (uint64, error) {
 	pid, sig := int32(a[0]), int(int32(a[1]))
 	if badSignal(a[1]) {
 		return 0, syscall.EINVAL
@@ -271,14 +271,14 @@ func (t *Task) sendThread(tid int32, sig uint64) (uint64, error) {
 	return 0, err
 }
 
-func tkill(t *Task, a [6]uint64) (uint64, error) {
+func tkill(t *Task, a *[6]uint64) (uint64, error) {
 	if int32(a[0]) <= 0 {
 		return 0, syscall.EINVAL
 	}
 	return t.sendThread(int32(a[0]), uint64(uint32(a[1])))
 }
 
-func tgkill(t *Task, a [6]uint64) (uint64, error) {
+func tgkill(t *Task, a *[6]uint64) (uint64, error) {
 	if int32(a[0]) <= 0 || int32(a[1]) <= 0 {
 		return 0, syscall.EINVAL
 	}
@@ -297,7 +297,7 @@ func (t *Task) queueInfo(addr, sig uint64) (s queued, err error) {
 	return s, nil
 }
 
-func rtSigqueueinfo(t *Task, a [6]uint64) (uint64, error) {
+func rtSigqueueinfo(t *Task, a *[6]uint64) (uint64, error) {
 	s, err := t.queueInfo(a[2], a[1])
 	switch {
 	case err != nil:
@@ -313,7 +313,7 @@ func rtSigqueueinfo(t *Task, a [6]uint64) (uint64, error) {
 	return 0, err
 }
 
-func rtTgsigqueueinfo(t *Task, a [6]uint64) (uint64, error) {
+func rtTgsigqueueinfo(t *Task, a *[6]uint64) (uint64, error) {
 	s, err := t.queueInfo(a[3], a[2])
 	if err != nil {
 		return 0, err
@@ -384,7 +384,7 @@ func (s *altStack) set(to altStack, sp uint64) error {
 	return nil
 }
 
-func sigaltstack(t *Task, a [6]uint64) (uint64, error) {
+func sigaltstack(t *Task, a *[6]uint64) (uint64, error) {
 	old := t.sig.alt
 	if a[0] != 0 {
 		w, err := t.words(a[0], 3)
@@ -507,12 +507,12 @@ func (f *signalFile) Close() error {
 	return nil
 }
 
-func signalfd(t *Task, a [6]uint64) (uint64, error) {
+func signalfd(t *Task, a *[6]uint64) (uint64, error) {
 	a[3] = 0
 	return signalfd4(t, a)
 }
 
-func signalfd4(t *Task, a [6]uint64) (uint64, error) {
+func signalfd4(t *Task, a *[6]uint64) (uint64, error) {
 	flags := int(uint32(a[3]))
 	if flags&^(syscall.O_CLOEXEC|syscall.O_NONBLOCK) != 0 {
 		return 0, syscall.EINVAL

@@ -40,7 +40,7 @@ const (
 	msgMni = 32000
 )
 
-func msgget(t *Task, a [6]uint64) (uint64, error) {
+func msgget(t *Task, a *[6]uint64) (uint64, error) {
 	x := &t.p.ipc
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -61,7 +61,7 @@ func (t *Task) queue(id uint64) (*messageQueue, error) {
 	return o.(*messageQueue), nil
 }
 
-func msgsnd(t *Task, a [6]uint64) (uint64, error) {
+func msgsnd(t *Task, a *[6]uint64) (uint64, error) {
 	kind, err := t.get64(a[1])
 	if err != nil {
 		return 0, err
@@ -119,7 +119,7 @@ func (q *messageQueue) pick(kind int64, flags uint64) int {
 	return best
 }
 
-func msgrcv(t *Task, a [6]uint64) (uint64, error) {
+func msgrcv(t *Task, a *[6]uint64) (uint64, error) {
 	size, kind, flags := a[2], int64(a[3]), a[4]
 	if int32(a[0]) < 0 || int64(size) < 0 ||
 		flags&msgCopy != 0 && (flags&msgExcept != 0 || flags&ipcNoWait == 0) {
@@ -167,7 +167,7 @@ func msgrcv(t *Task, a [6]uint64) (uint64, error) {
 	return uint64(len(text)), t.copyOut(a[1]+8, text)
 }
 
-func msgctl(t *Task, a [6]uint64) (uint64, error) {
+func msgctl(t *Task, a *[6]uint64) (uint64, error) {
 	x := &t.p.ipc
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -57,7 +57,7 @@ const (
 	semMaxSets  = 32000 // SEMMNI
 )
 
-func semget(t *Task, a [6]uint64) (uint64, error) {
+func semget(t *Task, a *[6]uint64) (uint64, error) {
 	x := &t.p.ipc
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -86,12 +86,12 @@ func (t *Task) semaphores(id uint64) (*semaphoreSet, error) {
 	return o.(*semaphoreSet), nil
 }
 
-func semop(t *Task, a [6]uint64) (uint64, error) {
+func semop(t *Task, a *[6]uint64) (uint64, error) {
 	a[3] = 0
 	return semtimedop(t, a)
 }
 
-func semtimedop(t *Task, a [6]uint64) (uint64, error) {
+func semtimedop(t *Task, a *[6]uint64) (uint64, error) {
 	deadline := int64(never)
 	if a[3] != 0 {
 		d, err := t.timespec(a[3])
@@ -215,7 +215,7 @@ func (s *semaphoreSet) countBlocked(num int, zero bool) (n uint64) {
 	return n
 }
 
-func semctl(t *Task, a [6]uint64) (uint64, error) {
+func semctl(t *Task, a *[6]uint64) (uint64, error) {
 	x := &t.p.ipc
 	x.mu.Lock()
 	defer x.mu.Unlock()

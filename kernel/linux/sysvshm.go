@@ -64,7 +64,7 @@ func (f segmentFile) Stat() syscall.Stat_t {
 	return st
 }
 
-func shmget(t *Task, a [6]uint64) (uint64, error) {
+func shmget(t *Task, a *[6]uint64) (uint64, error) {
 	x := &t.p.ipc
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -125,7 +125,7 @@ func (p *Program) reapSegments() {
 	}
 }
 
-func shmat(t *Task, a [6]uint64) (uint64, error) {
+func shmat(t *Task, a *[6]uint64) (uint64, error) {
 	x := &t.p.ipc
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -169,7 +169,7 @@ func shmat(t *Task, a [6]uint64) (uint64, error) {
 	return at, err
 }
 
-func shmdt(t *Task, a [6]uint64) (uint64, error) {
+func shmdt(t *Task, a *[6]uint64) (uint64, error) {
 	x := &t.p.ipc
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -200,7 +200,7 @@ func shmdt(t *Task, a [6]uint64) (uint64, error) {
 	return 0, nil
 }
 
-func shmctl(t *Task, a [6]uint64) (uint64, error) {
+func shmctl(t *Task, a *[6]uint64) (uint64, error) {
 	x := &t.p.ipc
 	x.mu.Lock()
 	defer x.mu.Unlock()

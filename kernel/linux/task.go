@@ -32,6 +32,7 @@ type Task struct {
 	// Of the system call in progress: its number, and what becomes of it if a
 	// signal has interrupted it.
 	call    uint64
+	args    [6]uint64 // of call; handlers may change them
 	restart restarting
 
 	wake  chan struct{} // see park
@@ -90,18 +91,19 @@ func (t *Task) interrupt() {
 func (t *Task) syscall() {
 	r := t.regs
 	t.call = r.AX
-	a := [6]uint64{r.DI, r.SI, r.DX, r.R10, r.R8, r.R9}
+	a := &t.args
+	a[0], a[1], a[2], a[3], a[4], a[5] = r.DI, r.SI, r.DX, r.R10, r.R8, r.R9
 	if (t.strict || t.filter.Load() != nil) && !t.filtered(r.AX, a) {
 		return
 	}
 	var v uint64
 	var err error
 	if t.p.trace != nil {
-		v, err = t.traced(r.AX, &a)
+		v, err = t.traced(r.AX, a)
 	} else if h := t.p.handler(r.AX); h != nil {
 		v, err = h(t, a)
 	} else {
-		v, err = t.shared(r.AX, &a)
+		v, err = t.shared(r.AX, a)
 	}
 	if err == nil {
 		r.AX = v
@@ -111,7 +113,7 @@ func (t *Task) syscall() {
 }
 
 // failed ends a system call that has no result.
-func (t *Task) failed(err error, a [6]uint64) {
+func (t *Task) failed(err error, a *[6]uint64) {
 	switch {
 	case err == errNoReturn: // the registers are as they should be
 	case err == errRestart: // handleWork decides
@@ -139,7 +141,7 @@ func errnoOf(err error) syscall.Errno { return sys.ErrnoOf(err) }
 // programs share.
 func (t *Task) dispatch(nr uint64, a *[6]uint64) (uint64, error) {
 	if h := t.p.handler(nr); h != nil {
-		return h(t, *a)
+		return h(t, a)
 	}
 	return t.shared(nr, a)
 }

@@ -41,7 +41,7 @@ type cloneArgs struct {
 	flags, stack, parentTID, childTID, tls uint64
 }
 
-func clone(t *Task, a [6]uint64) (uint64, error) {
+func clone(t *Task, a *[6]uint64) (uint64, error) {
 	flags := a[0] & (1<<32 - 1)
 	if err := checkClone(flags); err != nil {
 		return 0, err
@@ -54,7 +54,7 @@ func clone(t *Task, a [6]uint64) (uint64, error) {
 
 // clone3: struct clone_args is flags, pidfd, child_tid, parent_tid, exit_signal,
 // stack, stack_size, tls, and more.
-func clone3(t *Task, a [6]uint64) (uint64, error) {
+func clone3(t *Task, a *[6]uint64) (uint64, error) {
 	const least = 64
 	switch {
 	case a[1] < least:
@@ -172,29 +172,29 @@ func (p *Program) threadLimit() int {
 	return int(min(soft, maxThreads))
 }
 
-func exit(t *Task, a [6]uint64) (uint64, error) {
+func exit(t *Task, a *[6]uint64) (uint64, error) {
 	t.status = int(uint8(a[0]))
 	t.ended = true
 	return 0, errNoReturn
 }
 
-func exitGroup(t *Task, a [6]uint64) (uint64, error) {
+func exitGroup(t *Task, a *[6]uint64) (uint64, error) {
 	t.p.end(int(uint8(a[0])))
 	t.ended = true
 	return 0, errNoReturn
 }
 
-func setTIDAddress(t *Task, a [6]uint64) (uint64, error) {
+func setTIDAddress(t *Task, a *[6]uint64) (uint64, error) {
 	t.clearTID = a[0]
 	return uint64(t.tid), nil
 }
 
 // What would make another process fails. The first time, a line says why.
 
-func fork(t *Task, _ [6]uint64) (uint64, error)  { return t.noProcess("fork", 0) }
-func vfork(t *Task, _ [6]uint64) (uint64, error) { return t.noProcess("vfork", 0) }
+func fork(t *Task, _ *[6]uint64) (uint64, error)  { return t.noProcess("fork", 0) }
+func vfork(t *Task, _ *[6]uint64) (uint64, error) { return t.noProcess("vfork", 0) }
 
-func execve(t *Task, a [6]uint64) (uint64, error) {
+func execve(t *Task, a *[6]uint64) (uint64, error) {
 	name, err := t.p.space.CopyString(a[0], 4096)
 	if err != nil {
 		return 0, err
@@ -202,7 +202,7 @@ func execve(t *Task, a [6]uint64) (uint64, error) {
 	return t.noExec("execve of " + name)
 }
 
-func execveat(t *Task, a [6]uint64) (uint64, error) {
+func execveat(t *Task, a *[6]uint64) (uint64, error) {
 	name, err := t.p.space.CopyString(a[1], 4096)
 	if err != nil {
 		return 0, err

@@ -167,7 +167,7 @@ func (t *Task) putItimer(addr uint64, left, period int64) error {
 	return t.put64(addr, uint64(period/1e6), uint64(period%1e6), uint64(left/1e6), uint64(left%1e6))
 }
 
-func getitimer(t *Task, a [6]uint64) (uint64, error) {
+func getitimer(t *Task, a *[6]uint64) (uint64, error) {
 	if uint32(a[0]) > 2 {
 		return 0, syscall.EINVAL
 	}
@@ -175,7 +175,7 @@ func getitimer(t *Task, a [6]uint64) (uint64, error) {
 	return 0, t.putItimer(a[1], left, period)
 }
 
-func setitimer(t *Task, a [6]uint64) (uint64, error) {
+func setitimer(t *Task, a *[6]uint64) (uint64, error) {
 	var value, period int64
 	if a[1] != 0 {
 		w, err := t.words(a[1], 4)
@@ -208,7 +208,7 @@ func (a *alarmClock) setIn(d, period int64) (left, old int64) {
 	return a.set(now+min(d, math.MaxInt64-now), period)
 }
 
-func alarm(t *Task, a [6]uint64) (uint64, error) {
+func alarm(t *Task, a *[6]uint64) (uint64, error) {
 	left, _ := t.p.timers.intervals[0].setIn(int64(uint32(a[0]))*1e9, 0)
 	sec := left / 1e9
 	if rest := left % 1e9; rest >= 5e8 || left > 0 && sec == 0 { // rounded, but never to none
@@ -245,7 +245,7 @@ const (
 	sigevThreadID = 4
 )
 
-func timerCreate(t *Task, a [6]uint64) (uint64, error) {
+func timerCreate(t *Task, a *[6]uint64) (uint64, error) {
 	p := t.p
 	x := &posixTimer{p: p}
 	id := int32(a[0])
@@ -356,7 +356,7 @@ func (t *Task) putTimer(addr uint64, left, period int64) error {
 	return t.put64(addr, uint64(period/1e9), uint64(period%1e9), uint64(left/1e9), uint64(left%1e9))
 }
 
-func timerSettime(t *Task, a [6]uint64) (uint64, error) {
+func timerSettime(t *Task, a *[6]uint64) (uint64, error) {
 	if a[2] == 0 {
 		return 0, syscall.EINVAL
 	}
@@ -392,7 +392,7 @@ func timerSettime(t *Task, a [6]uint64) (uint64, error) {
 	return 0, t.putTimer(a[3], left, old)
 }
 
-func timerGettime(t *Task, a [6]uint64) (uint64, error) {
+func timerGettime(t *Task, a *[6]uint64) (uint64, error) {
 	x, err := t.p.timer(a[0])
 	if err != nil {
 		return 0, err
@@ -401,7 +401,7 @@ func timerGettime(t *Task, a [6]uint64) (uint64, error) {
 	return 0, t.putTimer(a[1], left, period)
 }
 
-func timerGetoverrun(t *Task, a [6]uint64) (uint64, error) {
+func timerGetoverrun(t *Task, a *[6]uint64) (uint64, error) {
 	x, err := t.p.timer(a[0])
 	if err != nil {
 		return 0, err
@@ -412,7 +412,7 @@ func timerGetoverrun(t *Task, a [6]uint64) (uint64, error) {
 	return uint64(x.told), nil
 }
 
-func timerDelete(t *Task, a [6]uint64) (uint64, error) {
+func timerDelete(t *Task, a *[6]uint64) (uint64, error) {
 	x, err := t.p.timer(a[0])
 	if err != nil {
 		return 0, err

@@ -104,7 +104,7 @@ func (m requestMemory) Load32(addr uint64) (uint32, bool) { return m.p.m.Load32(
 
 const uringParams = 120 // struct io_uring_params
 
-func ioUringSetup(t *Task, a [6]uint64) (uint64, error) {
+func ioUringSetup(t *Task, a *[6]uint64) (uint64, error) {
 	var params [uringParams]byte
 	if err := t.copyIn(params[:], a[1]); err != nil {
 		return 0, err
@@ -154,7 +154,7 @@ const (
 	enterKnown      = 1<<5 - 1
 )
 
-func ioUringEnter(t *Task, a [6]uint64) (uint64, error) {
+func ioUringEnter(t *Task, a *[6]uint64) (uint64, error) {
 	flags := uint32(a[3])
 	if flags&^enterKnown != 0 {
 		return 0, syscall.EINVAL
@@ -269,7 +269,7 @@ func (t *Task) underMask(set, size uint64, wait func() error) error {
 	return err
 }
 
-func ioUringRegister(t *Task, a [6]uint64) (uint64, error) {
+func ioUringRegister(t *Task, a *[6]uint64) (uint64, error) {
 	r, f, err := t.p.ring(a[0])
 	if err != nil {
 		return 0, err
@@ -299,7 +299,7 @@ const (
 	hugeContext = 0x10000000 / eventSize
 )
 
-func ioSetup(t *Task, a [6]uint64) (uint64, error) {
+func ioSetup(t *Task, a *[6]uint64) (uint64, error) {
 	old, err := t.get64(a[1])
 	if err != nil {
 		return 0, err
@@ -337,7 +337,7 @@ func (p *Program) context(id uint64) (*uring.Context, error) {
 	return nil, syscall.EINVAL
 }
 
-func ioDestroy(t *Task, a [6]uint64) (uint64, error) {
+func ioDestroy(t *Task, a *[6]uint64) (uint64, error) {
 	p := t.p
 	p.requests.mu.Lock()
 	c := p.requests.contexts[a[0]]
@@ -351,7 +351,7 @@ func ioDestroy(t *Task, a [6]uint64) (uint64, error) {
 	return 0, nil
 }
 
-func ioSubmit(t *Task, a [6]uint64) (uint64, error) {
+func ioSubmit(t *Task, a *[6]uint64) (uint64, error) {
 	c, err := t.p.context(a[0])
 	if err != nil {
 		return 0, err
@@ -374,7 +374,7 @@ func ioSubmit(t *Task, a [6]uint64) (uint64, error) {
 	return a[1], nil
 }
 
-func ioCancel(t *Task, a [6]uint64) (uint64, error) {
+func ioCancel(t *Task, a *[6]uint64) (uint64, error) {
 	key, err := t.get32(a[1] + 8)
 	if err != nil {
 		return 0, err
@@ -389,7 +389,7 @@ func ioCancel(t *Task, a [6]uint64) (uint64, error) {
 	return 0, c.Cancel(a[1])
 }
 
-func ioGetevents(t *Task, a [6]uint64) (uint64, error) {
+func ioGetevents(t *Task, a *[6]uint64) (uint64, error) {
 	var n uint64
 	deadline, err := t.eventsDeadline(a[4])
 	if err == nil {
@@ -398,7 +398,7 @@ func ioGetevents(t *Task, a [6]uint64) (uint64, error) {
 	return n, err
 }
 
-func ioPgetevents(t *Task, a [6]uint64) (n uint64, err error) {
+func ioPgetevents(t *Task, a *[6]uint64) (n uint64, err error) {
 	deadline, err := t.eventsDeadline(a[4])
 	if err != nil {
 		return 0, err
@@ -428,7 +428,7 @@ func (t *Task) eventsDeadline(addr uint64) (int64, error) {
 }
 
 // events stores between a[1] and a[2] events at a[3]; fewer if the time has come.
-func (t *Task) events(a [6]uint64, deadline int64) (uint64, error) {
+func (t *Task) events(a *[6]uint64, deadline int64) (uint64, error) {
 	c, err := t.p.context(a[0])
 	if err != nil {
 		return 0, err

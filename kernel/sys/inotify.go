@@ -9,7 +9,7 @@ import (
 // Watching files.
 
 func inotifyInit(c *Calls, a args) (uintptr, error) {
-	return inotifyInit1(c, args{})
+	return inotifyInit1(c, argsOf(arguments{}))
 }
 
 func inotifyInit1(c *Calls, a args) (uintptr, error) {

@@ -25,6 +25,11 @@ type args struct {
 	p1, p2, p3, p4, p5, p6 pointer
 }
 
+// arguments are args; where there is a thread to keep them in, they are apart.
+type arguments = args
+
+func argsOf(w arguments) args { return w }
+
 func isNull(p pointer) bool { return p == nil }
 
 const (

@@ -46,11 +46,17 @@ type DirectMemory interface {
 // pointer is an address of the program.
 type pointer uintptr
 
-// args are the arguments of a system call; pN is aN as an address.
-type args struct {
+// arguments are those of a system call; pN is aN as an address.
+type arguments struct {
 	a1, a2, a3, a4, a5, a6 uintptr
 	p1, p2, p3, p4, p5, p6 pointer
 }
+
+// args are arguments that are not copied from function to function: that costs more
+// than all else of a small call.
+type args struct{ *arguments }
+
+func argsOf(w arguments) args { return args{&w} }
 
 func isNull(p pointer) bool { return p == 0 }
 

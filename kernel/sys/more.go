@@ -150,22 +150,24 @@ func creat(c *Calls, a args) (uintptr, error) {
 }
 
 func stat(c *Calls, a args) (uintptr, error) {
-	return fstatat(c, args{a1: atCwd, p2: a.p1, p3: a.p2})
+	return fstatat(c, argsOf(arguments{a1: atCwd, p2: a.p1, p3: a.p2}))
 }
 
 func lstat(c *Calls, a args) (uintptr, error) {
-	return fstatat(c, args{a1: atCwd, p2: a.p1, p3: a.p2, a4: atSymlinkNofollow})
+	return fstatat(c, argsOf(arguments{a1: atCwd, p2: a.p1, p3: a.p2, a4: atSymlinkNofollow}))
 }
 
 func mkdir(c *Calls, a args) (uintptr, error) {
-	return mkdirat(c, args{a1: atCwd, p2: a.p1, a3: a.a2})
+	return mkdirat(c, argsOf(arguments{a1: atCwd, p2: a.p1, a3: a.a2}))
 }
 
 func rmdir(c *Calls, a args) (uintptr, error) {
-	return unlinkat(c, args{a1: atCwd, p2: a.p1, a3: atRemoveDir})
+	return unlinkat(c, argsOf(arguments{a1: atCwd, p2: a.p1, a3: atRemoveDir}))
 }
 
-func unlink(c *Calls, a args) (uintptr, error) { return unlinkat(c, args{a1: atCwd, p2: a.p1}) }
+func unlink(c *Calls, a args) (uintptr, error) {
+	return unlinkat(c, argsOf(arguments{a1: atCwd, p2: a.p1}))
+}
 func rename(c *Calls, a args) (uintptr, error) { return c.rename(atCwd, a.p1, atCwd, a.p2, 0) }
 func link(c *Calls, a args) (uintptr, error)   { return c.link(atCwd, a.p1, atCwd, a.p2, 0) }
 func symlink(c *Calls, a args) (uintptr, error) {
@@ -174,7 +176,7 @@ func symlink(c *Calls, a args) (uintptr, error) {
 
 func readlink(c *Calls, a args) (uintptr, error) { return c.readlink(atCwd, a.p1, a.p2, a.a3) }
 func mknod(c *Calls, a args) (uintptr, error) {
-	return mknodat(c, args{a1: atCwd, p2: a.p1, a3: a.a2})
+	return mknodat(c, argsOf(arguments{a1: atCwd, p2: a.p1, a3: a.a2}))
 }
 func access(c *Calls, a args) (uintptr, error) { return c.access(atCwd, a.p1, a.a2, 0) }
 func chmod(c *Calls, a args) (uintptr, error)  { return c.chmod(atCwd, a.p1, a.a2, 0) }
@@ -196,7 +198,7 @@ func utime(c *Calls, a args) (uintptr, error) {
 }
 
 func utimes(c *Calls, a args) (uintptr, error) {
-	return futimesat(c, args{a1: atCwd, p2: a.p1, p3: a.p2})
+	return futimesat(c, argsOf(arguments{a1: atCwd, p2: a.p1, p3: a.p2}))
 }
 
 func futimesat(c *Calls, a args) (uintptr, error) {
@@ -216,7 +218,7 @@ func futimesat(c *Calls, a args) (uintptr, error) {
 	return c.utimes(a.a1, a.p2, times, 0)
 }
 
-func pipe(c *Calls, a args) (uintptr, error) { return pipe2(c, args{p1: a.p1}) }
+func pipe(c *Calls, a args) (uintptr, error) { return pipe2(c, argsOf(arguments{p1: a.p1})) }
 
 func dup2(c *Calls, a args) (uintptr, error) {
 	if int32(a.a2) < 0 {

@@ -79,7 +79,7 @@ func execve(c *Calls, a args) (uintptr, error) {
 	return c.noProcess(" (exec of " + name + ")")
 }
 
-func execveat(c *Calls, a args) (uintptr, error) { return execve(c, args{p1: a.p2}) }
+func execveat(c *Calls, a args) (uintptr, error) { return execve(c, argsOf(arguments{p1: a.p2})) }
 
 func noProcess(c *Calls, a args) (uintptr, error) { return c.noProcess("") }
 
