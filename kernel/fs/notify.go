@@ -116,7 +116,14 @@ func (v *VFS) lostName(i *Inode, dead bool) {
 
 // observed tells of something done to the open file f.
 func (f *File) observed(mask uint32) {
-	if f.inode != nil && f.flags.Load()&oPath == 0 && f.v.observers.Load() != nil {
+	if f.v != nil && f.v.observers.Load() != nil {
+		f.tell(mask)
+	}
+}
+
+// tell is apart so that observed is inlined.
+func (f *File) tell(mask uint32) {
+	if f.inode != nil && f.flags.Load()&oPath == 0 {
 		f.v.happened(f.path.d, mask)
 	}
 }

@@ -103,7 +103,7 @@ func (t *Task) syscall() {
 	} else if h := t.p.handler(r.AX); h != nil {
 		v, err = h(t, a)
 	} else {
-		v, err = t.shared(r.AX, a)
+		v, err = t.calls.Do(r.AX, a)
 	}
 	if err == nil {
 		r.AX = v
@@ -116,6 +116,9 @@ func (t *Task) syscall() {
 func (t *Task) failed(err error, a *[6]uint64) {
 	switch {
 	case err == errNoReturn: // the registers are as they should be
+	case err == sys.ErrNoCall:
+		t.p.noCall(t.call)
+		t.fail(syscall.ENOSYS)
 	case err == errRestart: // handleWork decides
 		t.restart = restartUnlessHandled
 	case err == errRestartNoHandler:

@@ -20,7 +20,6 @@ type Calls struct {
 	*state
 	shared *shared
 	mem    Memory
-	direct DirectMemory // mem, if it is that
 
 	// What follows is a thread's.
 	words    arguments   // of its call
@@ -33,7 +32,7 @@ type Calls struct {
 	vec    []iovec
 	one    [1][]byte
 	sink   sink
-	page1  pageSink
+	page1  pageSink // to mem, if that is DirectMemory
 	msg    socket.Message
 	events []event.Event
 }
@@ -82,7 +81,7 @@ func (c *Calls) SetFiles(v *fs.View) { c.view = v }
 // SetMemory provides the program's memory, before the first call.
 func (c *Calls) SetMemory(m Memory) {
 	c.mem = m
-	c.direct, _ = m.(DirectMemory)
+	c.page1.to, _ = m.(DirectMemory)
 }
 
 // Thread answers the calls of one thread of the program. Its methods are for
@@ -94,7 +93,7 @@ type Thread struct{ c Calls }
 // method Signal(sig int), which then gets the signals that calls of the thread
 // raise (SIGPIPE), instead of Machine.Signal.
 func (c *Calls) Thread(caller fs.Pollable) *Thread {
-	t := &Thread{Calls{state: c.state, shared: c.shared, mem: c.mem, direct: c.direct, caller: caller}}
+	t := &Thread{Calls{state: c.state, shared: c.shared, mem: c.mem, page1: pageSink{to: c.page1.to}, caller: caller}}
 	t.c.pool = &c.shared.windows
 	if b, ok := c.shared.blocks.Get().(*block); ok {
 		t.c.block = b
@@ -138,7 +137,7 @@ func (c *Calls) Do(nr uint64, a *[6]uint64, caller fs.Pollable) (uint64, error) 
 	if !ok {
 		t = c.Thread(nil)
 	}
-	t.c.mem, t.c.direct, t.c.caller = c.mem, c.direct, caller
+	t.c.mem, t.c.page1.to, t.c.caller = c.mem, c.page1.to, caller
 	r, err := t.Do(nr, a)
 	t.c.caller = nil
 	c.shared.threads.Put(t)

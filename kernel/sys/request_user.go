@@ -35,7 +35,7 @@ func (c *Calls) Make(nr uintptr, a [6]uintptr, r *Request) (uintptr, error) {
 	if !ok {
 		t = c.Thread(nil)
 	}
-	t.c.mem, t.c.direct, t.c.caller = c.mem, c.direct, r.Caller
+	t.c.mem, t.c.page1.to, t.c.caller = c.mem, c.page1.to, r.Caller
 	if r.Memory != nil {
 		t.c.mem = r.Memory
 	}

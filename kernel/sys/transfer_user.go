@@ -20,7 +20,14 @@ func (c *Calls) chunk(n int) []byte { return c.take(n) }
 
 func (c *Calls) readTo(f *fs.File, p pointer, n uintptr, off int64) (int, error) {
 	if n > 0 && n <= pageSize && inRange(p, n) {
-		if done, err, ok := c.readPatiently(f, p, int(n), off); ok {
+		done, err, ok := c.readPage(f, p, int(n), off)
+		if err == syscall.EAGAIN && !ok {
+			if !f.Blocking() {
+				return 0, err
+			}
+			done, err, ok = c.readPatiently(f, p, int(n), off)
+		}
+		if ok {
 			return done, err
 		}
 	}
@@ -31,29 +38,26 @@ func (c *Calls) readTo(f *fs.File, p pointer, n uintptr, off int64) (int, error)
 	return c.readVec(f, v, total, off, f.Blocking())
 }
 
-// readPatiently is readPage, again after each wait.
+// readPatiently is readPage after each wait.
 func (c *Calls) readPatiently(f *fs.File, p pointer, n int, off int64) (done int, err error, ok bool) {
-	done, err, ok = c.readPage(f, p, n, off)
-	if ok || err != syscall.EAGAIN || !f.Blocking() {
-		return done, err, ok || err == syscall.EAGAIN
-	}
 	var w patience
 	defer w.stop()
-	for !ok && err == syscall.EAGAIN {
+	for {
 		if err := w.next(c, want{f, fs.In}); err != nil {
 			return 0, err, true
 		}
-		done, err, ok = c.readPage(f, p, n, off)
+		if done, err, ok = c.readPage(f, p, n, off); ok || err != syscall.EAGAIN {
+			return done, err, ok
+		}
 	}
-	return done, err, ok
 }
 
 // readPage makes the most frequent kind of read: of one buffer that is no longer
 // than a page, which is there, as are the bytes. It reports false, and has read
 // nothing, if it is not that.
 func (c *Calls) readPage(f *fs.File, p pointer, n int, off int64) (done int, err error, ok bool) {
-	if c.direct != nil {
-		c.page1 = pageSink{c.direct, uint64(p), false}
+	if c.page1.to != nil {
+		c.page1.at, c.page1.short = uint64(p), false
 		if done, err, ok := f.ReadTo(off, n, &c.page1); ok {
 			if !c.page1.short {
 				return done, err, true
@@ -173,12 +177,12 @@ type sink struct {
 
 // Put implements fs.Sink.
 func (s *sink) Put(p []byte) int {
-	return s.took(each(s.v, s.done, len(p), func(at pointer, from, to int) int { return s.c.direct.TryCopyOut(uint64(at), p[from:to]) }), len(p))
+	return s.took(each(s.v, s.done, len(p), func(at pointer, from, to int) int { return s.c.page1.to.TryCopyOut(uint64(at), p[from:to]) }), len(p))
 }
 
 // Zero implements fs.Sink.
 func (s *sink) Zero(n int) int {
-	return s.took(each(s.v, s.done, n, func(at pointer, from, to int) int { return s.c.direct.TryZero(uint64(at), to-from) }), n)
+	return s.took(each(s.v, s.done, n, func(at pointer, from, to int) int { return s.c.page1.to.TryZero(uint64(at), to-from) }), n)
 }
 
 func (s *sink) took(n, of int) int {
@@ -244,7 +248,7 @@ func (c *Calls) readThrough(f *fs.File, s *sink, at int64, seeks bool) error {
 }
 
 func (c *Calls) readVec(f *fs.File, v []iovec, total int, off int64, wait bool) (done int, err error) {
-	if c.direct != nil {
+	if c.page1.to != nil {
 		if f.Direct() {
 			return c.readDirect(f, v, total, off)
 		}
