@@ -105,13 +105,14 @@ func (v *View) resolve(at Path, name string, link lastLink, restrict int) (f fou
 	}
 	f = found{dir: cur, path: cur}
 	for {
-		name = strings.TrimLeft(name, "/")
+		name = trimSlashes(name)
 		if name == "" {
 			return f, nil
 		}
 		comp, rest, _ := strings.Cut(name, "/")
-		last := strings.TrimLeft(rest, "/") == ""
-		if f, err = v.step(cur, root, comp, restrict); err != nil {
+		last := trimSlashes(rest) == ""
+		f = found{dir: cur, name: comp}
+		if err = v.step(&f, root, restrict); err != nil {
 			return f, err
 		}
 		f.slash = last && len(name) > len(comp)
@@ -151,6 +152,13 @@ func (v *View) resolve(at Path, name string, link lastLink, restrict int) (f fou
 	}
 }
 
+func trimSlashes(s string) string {
+	for len(s) > 0 && s[0] == '/' {
+		s = s[1:]
+	}
+	return s
+}
+
 func checkName(name string) error {
 	if name == "" {
 		return syscall.ENOENT
@@ -184,42 +192,42 @@ func leap(m MagicLink, cur Path, restrict int) (Path, error) {
 	return to, nil
 }
 
-// step resolves one component in cur.
-func (v *View) step(cur, root Path, comp string, restrict int) (found, error) {
-	f := found{dir: cur, name: comp}
+// step resolves one component: f.name in f.dir.
+func (v *View) step(f *found, root Path, restrict int) error {
+	cur := f.dir
 	if !cur.d.inode.IsDir() {
-		return f, syscall.ENOTDIR
+		return syscall.ENOTDIR
 	}
 	if err := cur.d.inode.Access(v.Cred(), mayExec); err != nil {
-		return f, err
+		return err
 	}
-	if len(comp) > maxName {
-		return f, syscall.ENAMETOOLONG
+	if len(f.name) > maxName {
+		return syscall.ENAMETOOLONG
 	}
-	switch comp {
+	switch f.name {
 	case ".":
 		f.path = cur
 	case "..":
 		f.path = cur
 		if cur == root && restrict&Beneath != 0 {
-			return f, syscall.EXDEV
+			return syscall.EXDEV
 		}
 		if cur != root && cur != v.Root() {
 			f.path = v.up(cur)
 		}
 	default:
-		child, err := cur.d.lookup(comp)
+		child, err := cur.d.lookup(f.name)
 		if err != nil {
-			return f, err
+			return err
 		}
 		if child != nil {
 			f.path = Path{cur.mnt, child}.top()
 		}
 	}
 	if restrict&NoXDev != 0 && f.path.d != nil && f.path.mnt != cur.mnt {
-		return f, syscall.EXDEV
+		return syscall.EXDEV
 	}
-	return f, nil
+	return nil
 }
 
 // Lookup resolves a name that must exist. nofollow: not through a symbolic link

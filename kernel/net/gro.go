@@ -42,7 +42,8 @@ type gro struct {
 	held   [groFlows]groPacket
 	n      int
 	header [maxHeaders]byte
-	spare  *buffer.View // for the next frame, if it fits
+	spare  [3]*buffer.View // for the next frames, if they fit
+	spares int
 }
 
 // spareSize is the size of frames for which memory is kept.
@@ -53,21 +54,22 @@ func (g *gro) view(size int) *buffer.View {
 	if size > spareSize {
 		return buffer.NewView(size)
 	}
-	if v := g.spare; v != nil {
-		g.spare = nil
-		return v
+	if g.spares > 0 {
+		g.spares--
+		return g.spare[g.spares]
 	}
 	return buffer.NewView(spareSize)
 }
 
 // done gives a view back.
 func (g *gro) done(v *buffer.View) {
-	if g.spare != nil || v.Capacity() != spareSize {
+	if g.spares == len(g.spare) || v.Capacity() != spareSize {
 		v.Release()
 		return
 	}
 	v.Reset()
-	g.spare = v
+	g.spare[g.spares] = v
+	g.spares++
 }
 
 // groPacket is a packet that segments may be joined to: view is its frame, ip and
