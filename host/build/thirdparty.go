@@ -115,13 +115,13 @@ func thirdPartyHash(source fs.FS, pkgs []*thirdPackage, release int) string {
 // additions are files of the kernel that become part of a package of another
 // module. A build constraint keeps them out of the kernel's own packages.
 var additions = []struct{ file, pkg string }{
-	{"kernel/net/tcpfast/fastpath.go", "gvisor.dev/gvisor/pkg/tcpip/transport/tcp"},
-	{"kernel/net/udpfast/fastpath.go", "gvisor.dev/gvisor/pkg/tcpip/transport/udp"},
-	{"kernel/net/tcpipfast/time.go", "gvisor.dev/gvisor/pkg/tcpip"},
-	{"kernel/net/syncfast/sync.go", "gvisor.dev/gvisor/pkg/sync"},
-	{"kernel/net/refsfast/refs.go", "gvisor.dev/gvisor/pkg/refs"},
-	{"kernel/net/bufferfast/buffer.go", "gvisor.dev/gvisor/pkg/buffer"},
-	{"kernel/net/stackfast/reuse.go", "gvisor.dev/gvisor/pkg/tcpip/stack"},
+	{"kernel/net/netstack/tcp/fastpath.go", "gvisor.dev/gvisor/pkg/tcpip/transport/tcp"},
+	{"kernel/net/netstack/udp/fastpath.go", "gvisor.dev/gvisor/pkg/tcpip/transport/udp"},
+	{"kernel/net/netstack/tcpip/time.go", "gvisor.dev/gvisor/pkg/tcpip"},
+	{"kernel/net/netstack/sync/sync.go", "gvisor.dev/gvisor/pkg/sync"},
+	{"kernel/net/netstack/refs/refs.go", "gvisor.dev/gvisor/pkg/refs"},
+	{"kernel/net/netstack/buffer/buffer.go", "gvisor.dev/gvisor/pkg/buffer"},
+	{"kernel/net/netstack/stack/reuse.go", "gvisor.dev/gvisor/pkg/tcpip/stack"},
 }
 
 // overridden returns what the additions to a package declare.

@@ -8,7 +8,7 @@ package net
 // order. The stack is asked which addresses are this machine's and which endpoint
 // a datagram is for, so that connected sockets, groups that share a port and
 // sockets bound to a device need nothing here. The endpoint's part is package
-// udpfast, which is put into the stack when a kernel is built; without it (in a
+// netstack/udp, which is put into the stack when a kernel is built; without it (in a
 // test on the host) all datagrams go the stack's way up.
 //
 // Down, a socket remembers the headers of the datagrams that the stack has sent
@@ -45,7 +45,7 @@ const (
 	maxWays = 1024
 )
 
-// fastDatagrams is what package udpfast adds to a UDP endpoint.
+// fastDatagrams is what package netstack/udp adds to a UDP endpoint.
 type fastDatagrams interface {
 	FastReceive(id stack.TransportEndpointID, nic tcpip.NICID, network tcpip.NetworkProtocolNumber, tos, ttl uint8, v *buffer.View, headers, size int, pool *sync.Pool) bool
 }
@@ -54,7 +54,7 @@ type fastDatagrams interface {
 type datagrams struct {
 	stack *stack.Stack
 	raw   atomic.Int32 // raw sockets, which may want copies
-	pool  sync.Pool    // of package udpfast
+	pool  sync.Pool    // of package netstack/udp
 }
 
 // datagramPath takes datagrams from a link to their endpoints.

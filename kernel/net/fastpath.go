@@ -5,7 +5,7 @@ package net
 // link straight to its endpoint, and what it sends goes straight to the link, past
 // the layers between: routing, filters, fragments, the queue to the stack's own
 // goroutines. What the endpoint declines takes the stack's way. The endpoint's
-// part is package tcpfast, which is put into the stack when a kernel is built;
+// part is package netstack/tcp, which is put into the stack when a kernel is built;
 // without it (in a test on the host) there are no flows.
 //
 // The headers of what goes out are those of the last packet that the stack has
@@ -33,7 +33,7 @@ import (
 	"kiln/kernel/net/checksum"
 )
 
-// fastEndpoint is what package tcpfast adds to a TCP endpoint.
+// fastEndpoint is what package netstack/tcp adds to a TCP endpoint.
 type fastEndpoint interface {
 	FastReceive(h header.TCP, v *buffer.View, headers, size int, delay bool) (taken, now, later bool)
 	FastRead(p []byte) (n int, ok bool)

@@ -396,7 +396,7 @@ func (s *inet) PeerAddr() (socket.Addr, error) {
 func (s *inet) Queued() (in, out int) {
 	in, _ = s.ep.GetSockOptInt(tcpip.ReceiveQueueSizeOption)
 	if s.tcp != nil {
-		if e, ok := s.ep.(interface{ Unsent() int }); ok { // package tcpfast
+		if e, ok := s.ep.(interface{ Unsent() int }); ok { // package netstack/tcp
 			return in, e.Unsent()
 		}
 		return in, -1 // the stack does not say
