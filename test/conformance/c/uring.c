@@ -424,9 +424,10 @@ static void names(void)
 {
 	AREA("calls");
 	put("n", "0123456789");
-	sqe(IORING_OP_MKDIRAT, AT_FDCWD, "dir", 0755, 0, 1);
-	sqe(IORING_OP_RENAMEAT, AT_FDCWD, "n", AT_FDCWD, (uintptr_t) "dir/m", 2);
-	sqe(IORING_OP_SYMLINKAT, AT_FDCWD, "m", 0, (uintptr_t) "dir/s", 3);
+	// Linux makes these in any order that the links leave it.
+	sqe(IORING_OP_MKDIRAT, AT_FDCWD, "dir", 0755, 0, 1)->flags = IOSQE_IO_LINK;
+	sqe(IORING_OP_RENAMEAT, AT_FDCWD, "n", AT_FDCWD, (uintptr_t) "dir/m", 2)->flags = IOSQE_IO_LINK;
+	sqe(IORING_OP_SYMLINKAT, AT_FDCWD, "m", 0, (uintptr_t) "dir/s", 3)->flags = IOSQE_IO_LINK;
 	sqe(IORING_OP_LINKAT, AT_FDCWD, "dir/m", AT_FDCWD, (uintptr_t) "dir/h", 4);
 	R(enter(4, 4));
 	all(4);
