@@ -437,7 +437,7 @@ static void names(void)
 	sqe(IORING_OP_UNLINKAT, AT_FDCWD, "dir", 0, 0, 6)->unlink_flags = AT_REMOVEDIR;
 	sqe(IORING_OP_MKDIRAT, AT_FDCWD, "dir", 0755, 0, 7);
 	R(enter(3, 3));
-	all(3);
+	done(3);
 	int f = must(open("dir/m", O_RDWR)), p[2];
 	must(pipe(p));
 	sqe(IORING_OP_FALLOCATE, f, (void *)100, 0, 0, 8);
@@ -457,7 +457,7 @@ static void names(void)
 	page[0] = 'x';
 	sqe(IORING_OP_MADVISE, -1, page, 4096, 0, 13)->fadvise_advice = MADV_DONTNEED;
 	R(enter(3, 3));
-	all(3);
+	done(3);
 	N(page[0]);
 	sqe(IORING_OP_SOCKET, AF_UNIX, 0, 0, SOCK_STREAM, 14);
 	R(enter(1, 1));
