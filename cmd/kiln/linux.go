@@ -39,7 +39,7 @@ type traceFlags struct {
 }
 
 func (f *traceFlags) register(flags *pflag.FlagSet) {
-	flags.StringVar(&f.filter, "strace", "", "for a Linux program: print its system calls; --strace=NAME,... prints those only")
+	flags.Var((*callNames)(&f.filter), "strace", "for a Linux program: print its system calls; --strace=NAME,... prints those only")
 	flags.Lookup("strace").NoOptDefVal = "all"
 	flags.BoolVar(&f.summary, "strace-summary", false, "for a Linux program: print a table of its system calls at the end")
 }
@@ -323,6 +323,21 @@ func (a *app) buildLinux(ctx context.Context, f *buildCommandFlags, target strin
 		return err
 	}
 	a.say("%s: %s, %s", f.output, p.manifest.Exe, size(n))
+	return nil
+}
+
+// callNames are names of system calls with commas between, on a command line.
+type callNames string
+
+func (n *callNames) String() string { return string(*n) }
+func (*callNames) Type() string     { return "string" }
+
+// Set implements pflag.Value.
+func (n *callNames) Set(s string) error {
+	if strings.Trim(s, ",") == "" {
+		return errors.New("no system call is named; --strace without = shows all of them")
+	}
+	*n = callNames(s)
 	return nil
 }
 

@@ -64,6 +64,16 @@ func TestRunLinux(t *testing.T) {
 	}
 }
 
+func TestTraceOfNothing(t *testing.T) {
+	for _, bad := range []string{"--strace=", "--strace=,", "--strace=nosuch"} {
+		m := &monitor{}
+		a, errs := linuxApp(t, m)
+		if got := a.main(context.Background(), []string{"run", bad, writeProgram(t, filepath.Join(t.TempDir(), "server"), 0)}); got != 2 || m.manifest != nil || !strings.Contains(errs.String(), "--strace") {
+			t.Errorf("%s: status %d, %s", bad, got, errs)
+		}
+	}
+}
+
 // With many files there is more memory, unless the user has said how much.
 func TestMemoryForFiles(t *testing.T) {
 	dir := t.TempDir()
