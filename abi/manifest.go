@@ -36,6 +36,24 @@ type Manifest struct {
 	TTY      string // "COLSxROWS", or empty
 	Net      NetConfig
 	Trace    string // the words of strace=; empty: nothing is traced
+	User     string // who a Linux program runs as, see ParseUser; empty: root
+}
+
+// ParseUser reads UID:GID[,GID]...: a user, its group, and its further groups.
+func ParseUser(s string) (uid, gid uint32, groups []uint32, ok bool) {
+	user, rest, found := strings.Cut(s, ":")
+	if !found {
+		return 0, 0, nil, false
+	}
+	var ids []uint32
+	for _, f := range append([]string{user}, strings.Split(rest, ",")...) {
+		n, err := strconv.ParseUint(f, 10, 32)
+		if err != nil || n == 1<<32-1 { // -1 means no ID
+			return 0, 0, nil, false
+		}
+		ids = append(ids, uint32(n))
+	}
+	return ids[0], ids[1], ids[2:], true
 }
 
 // NetConfig is the network part of a manifest. Its strings are checked by the
@@ -93,12 +111,13 @@ func (m *Manifest) Encode() []byte {
 	all("net.gw", m.Net.Gateways)
 	all("net.dns", m.Net.DNS)
 	some("strace", m.Trace)
+	some("user", m.User)
 	return b.Bytes()
 }
 
 // Validate reports a value that the encoding cannot carry.
 func (m *Manifest) Validate() error {
-	for _, list := range [][]string{m.Args, m.Env, {m.Exe, m.Dir, m.Hostname, m.TTY, m.Trace}, m.Net.Addresses, m.Net.Gateways, m.Net.DNS} {
+	for _, list := range [][]string{m.Args, m.Env, {m.Exe, m.Dir, m.Hostname, m.TTY, m.Trace, m.User}, m.Net.Addresses, m.Net.Gateways, m.Net.DNS} {
 		for _, v := range list {
 			if strings.IndexByte(v, 0) >= 0 {
 				return errors.New(strconv.Quote(v) + " contains a NUL byte, which an argument, variable or path cannot have")
@@ -142,6 +161,8 @@ func ParseManifest(b []byte) *Manifest {
 			m.Net.DNS = append(m.Net.DNS, s)
 		case "strace":
 			m.Trace = s
+		case "user":
+			m.User = s
 		}
 	}
 }

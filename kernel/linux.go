@@ -9,11 +9,13 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"kiln/abi"
 	"kiln/kernel/fs"
 	"kiln/kernel/fs/procfs"
 	"kiln/kernel/linux"
@@ -72,6 +74,10 @@ func (s *System) RunLinux() (status int) {
 	if exe == "" && len(m.Args) > 0 {
 		exe = m.Args[0]
 	}
+	if err := s.become(m.User); err != nil {
+		s.complain(err.Error())
+		return exitNotRun
+	}
 	t, err := p.Load(exe, m.Args, m.Env)
 	if err != nil {
 		s.complain(err.Error())
@@ -92,6 +98,19 @@ func (s *System) RunLinux() (status int) {
 		}
 	}
 	return status
+}
+
+// become makes user (abi.ParseUser; empty: root) who the program runs as.
+func (s *System) become(user string) error {
+	if user == "" {
+		return nil
+	}
+	uid, gid, groups, ok := abi.ParseUser(user)
+	if !ok {
+		return errors.New("the manifest's user " + strconv.Quote(user) + " is not UID:GID")
+	}
+	s.view.SetCred(&fs.Cred{UID: uid, EUID: uid, SUID: uid, FSUID: uid, GID: gid, EGID: gid, SGID: gid, FSGID: gid, Groups: groups})
+	return nil
 }
 
 // relaySignals hands on what the machine tells this kernel as signals: the host

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -23,11 +24,13 @@ import (
 type treeFlags struct {
 	root string
 	debs []string
+	user string
 }
 
 func (f *treeFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.root, "root", "", "for a Linux program: the directory that is the machine's file tree; the program is named by its path in it")
 	flags.StringArrayVar(&f.debs, "deb", nil, "for a Linux program: make the file tree of a Debian package, PACKAGE[=VERSION], and what it depends on")
+	flags.StringVar(&f.user, "user", "", "for a Linux program: run it as USER[:GROUP], names of its file tree or numbers, instead of root")
 }
 
 func (f *treeFlags) given() bool { return f.root != "" || len(f.debs) > 0 }
@@ -149,7 +152,22 @@ func (a *app) openLinux(ctx context.Context, target string, f *treeFlags, user *
 	if err := user.apply(m, set); err != nil {
 		return nil, nil, err
 	}
-	env := append(linuxEnv[:len(linuxEnv):len(linuxEnv)], t.pkg.Env...)
+	env, identity := linuxEnv[:len(linuxEnv):len(linuxEnv)], ""
+	if f.user != "" {
+		u, err := program.FindUser(t.dir, f.user)
+		if err != nil {
+			return nil, nil, usagef("--user=%s: %w", f.user, err)
+		}
+		if identity = u.String(); u.Home != "" {
+			env = mergeEnv(env, []string{"HOME=" + u.Home})
+		}
+		for _, name := range [...]string{"/etc/passwd", "/etc/group"} { // the program asks who it is
+			if _, err := set.Bring(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, nil, err
+			}
+		}
+	}
+	env = append(env, t.pkg.Env...)
 	c := &program.Program{Whole: t.whole, Tree: t.name, Args: append([]string{t.target}, args...), Env: mergeEnv(env, m.Env), Dir: m.Dir}
 	if c.HostDir, err = os.Getwd(); err != nil {
 		return nil, nil, err
@@ -172,7 +190,7 @@ func (a *app) openLinux(ctx context.Context, target string, f *treeFlags, user *
 	if err := program.Collect(set, c); err != nil {
 		return nil, nil, err
 	}
-	return &linuxProgram{set, &abi.Manifest{Exe: c.Exe, Args: c.Args, Env: env}, path.Base(c.Exe)}, m, nil
+	return &linuxProgram{set, &abi.Manifest{Exe: c.Exe, Args: c.Args, Env: env, User: identity}, path.Base(c.Exe)}, m, nil
 }
 
 // service returns the arguments of a program. Without any of the user's, a
@@ -309,7 +327,7 @@ func (a *app) buildLinux(ctx context.Context, f *buildCommandFlags, target strin
 		return err
 	}
 	m.Exe, m.Args, m.Env = p.manifest.Exe, p.manifest.Args, mergeEnv(p.manifest.Env, m.Env)
-	m.Trace = f.trace.words()
+	m.Trace, m.User = f.trace.words(), p.manifest.User
 	if err := f.trace.check(&kernel{manifest: m}, target); err != nil {
 		return err
 	}

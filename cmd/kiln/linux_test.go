@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,6 +72,32 @@ func TestTraceOfNothing(t *testing.T) {
 		if got := a.main(context.Background(), []string{"run", bad, writeProgram(t, filepath.Join(t.TempDir(), "server"), 0)}); got != 2 || m.manifest != nil || !strings.Contains(errs.String(), "--strace") {
 			t.Errorf("%s: status %d, %s", bad, got, errs)
 		}
+	}
+}
+
+func TestUser(t *testing.T) {
+	dir := t.TempDir()
+	writeProgram(t, filepath.Join(dir, "bin/server"), 0)
+	if err := os.Mkdir(filepath.Join(dir, "etc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "etc/passwd"), []byte("db:x:5:6:::/bin/sh\nweb:x:7:8::/srv:/bin/sh\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for user, want := range map[string]string{"web": "7:8 HOME=/srv", "db:9": "5:9 HOME=/root", "": " HOME=/root"} {
+		m := &monitor{}
+		a, errs := linuxApp(t, m)
+		if got := a.main(context.Background(), []string{"run", "--root", dir, "--user", user, "/bin/server"}); got != 0 {
+			t.Fatalf("%s: status %d: %s", user, got, errs)
+		}
+		i := slices.IndexFunc(m.manifest.Env, func(v string) bool { return strings.HasPrefix(v, "HOME=") })
+		if got := m.manifest.User + " " + m.manifest.Env[i]; got != want {
+			t.Errorf("%s: %s, want %s", user, got, want)
+		}
+	}
+	a, errs := linuxApp(t, &monitor{})
+	if got := a.main(context.Background(), []string{"run", "--root", dir, "--user", "nobody", "/bin/server"}); got != 2 || !strings.Contains(errs.String(), "nobody") {
+		t.Errorf("status %d: %s", got, errs)
 	}
 }
 

@@ -146,6 +146,8 @@ func (a *app) run(ctx context.Context, f *runFlags, target string, args []string
 		set, args = p.set, nil // args are in its manifest
 		k = &kernel{name: p.name, manifest: p.manifest}
 		k.file, err = a.elfKernel(ctx)
+	} else if f.tree.user != "" {
+		return usagef("--user is for Linux programs: %s is not one; an image keeps the user that it was built with", target)
 	} else {
 		k, err = a.kernel(ctx, target, &f.build)
 	}
@@ -225,7 +227,7 @@ func (a *app) describe(m *abi.Manifest, k *kernel, name string, args []string) {
 		m.Dir = own.Dir
 	}
 	m.Hostname = hostName(name)
-	m.Exe, m.Trace, m.Net = own.Exe, own.Trace, own.Net
+	m.Exe, m.Trace, m.Net, m.User = own.Exe, own.Trace, own.Net, own.User
 	if cols, rows, ok := a.terminal(); ok {
 		m.TTY = fmt.Sprintf("%dx%d", cols, rows)
 		m.Env = mergeEnv([]string{"TERM=" + os.Getenv("TERM")}, m.Env)
