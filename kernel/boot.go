@@ -32,6 +32,7 @@ type System struct {
 	root  *fs.FileSystem
 	view  *fs.View // nil before Files
 	proc  any      // *procfs.Info, for who has something to add
+	terminals
 }
 
 // Part is a part of the kernel that a program may be linked with or without.

@@ -23,5 +23,11 @@ func (s *System) installCalls() {
 
 func (s *System) writeKept() { s.calls.WriteKept() }
 
+// terminals are for Linux programs.
+type terminals struct{}
+
+func (s *System) addDevices(*fs.FileSystem) {}
+func (s *System) mountDevices()             {}
+
 // makeMore makes directories that only Linux programs expect.
 func (s *System) makeMore() {}

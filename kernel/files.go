@@ -61,7 +61,10 @@ func (s *System) mountSystem() {
 		CPUTime: s.calls.CPUTime, Limit: s.calls.Limit, Start: s.start, Random: s.calls.Random,
 	}
 	s.proc = info
-	s.mount("dev", devfs.New(s.console.device(), s.calls.Random))
+	dev := devfs.New(s.console.device(), s.calls.Random)
+	s.addDevices(dev)
+	s.mount("dev", dev)
+	s.mountDevices()
 	s.mount("proc", procfs.New(info))
 	s.mount("sys", procfs.NewSys(info))
 }

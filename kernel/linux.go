@@ -64,6 +64,9 @@ func (s *System) RunLinux() (status int) {
 		Machine: &ring3{booted: time.Now().Add(-time.Duration(s.calls.Monotonic()))}, Calls: s.calls, FDs: s.fds, View: s.view, Random: random, Complain: func(line string) { s.complain(strings.TrimPrefix(line, "kiln: ")) },
 		Windows: new(metal.Windows), Memory: total,
 	})
+	if s.ptys != nil {
+		s.ptys.SetSignal(p.SignalTerminal)
+	}
 	info := s.proc.(*procfs.Info)
 	info.Process, info.Net = p.Process(), s.calls.NetFiles()
 	m := s.manifest

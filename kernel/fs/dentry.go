@@ -37,9 +37,15 @@ type directory struct {
 
 const firstPos = 2 // "." is 1, ".." is 2
 
+// Root returns the root directory, before the tree is mounted.
+func (f *FileSystem) Root() *Dentry { return f.root }
+
 // NewRoot makes a directory the root of f.
-func (f *FileSystem) NewRoot(perm uint32) *Dentry {
-	i := f.NewInode(syscall.S_IFDIR|perm, nil)
+func (f *FileSystem) NewRoot(perm uint32) *Dentry { return f.NewRootOf(perm, nil) }
+
+// NewRootOf is NewRoot for a directory with ops, such as a Lookuper.
+func (f *FileSystem) NewRootOf(perm uint32, ops any) *Dentry {
+	i := f.NewInode(syscall.S_IFDIR|perm, ops)
 	i.nlink = 2
 	f.root = newDentry(nil, "", i)
 	return f.root
@@ -106,7 +112,35 @@ func (d *Dentry) lookup(name string) (*Dentry, error) {
 	d.dir.mu.RLock()
 	child := d.dir.byName[name]
 	d.dir.mu.RUnlock()
+	if child == nil {
+		return d.find(name)
+	}
 	return child, nil
+}
+
+// find is lookup for a name that may be there without being listed.
+func (d *Dentry) find(name string) (*Dentry, error) {
+	f, ok := d.inode.ops.(Finder)
+	if !ok {
+		return nil, nil
+	}
+	i, err := f.Find(name)
+	if err == syscall.ENOENT {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return newDentry(d, name, i), nil
+}
+
+// Names returns the entries in the order of their making, before they change.
+func (d *Dentry) Names() []string {
+	names := make([]string, len(d.dir.list))
+	for i, c := range d.dir.list {
+		names[i] = c.name
+	}
+	return names
 }
 
 // insert adds child; the caller holds mu or is alone.

@@ -155,7 +155,7 @@ func (f *File) leave() {
 	} else {
 		f.observed(syscall.IN_CLOSE_NOWRITE)
 	}
-	if f.inode.opened(-1) {
+	if f.inode.opened(f, -1) {
 		f.v.happenedSelf(f.inode, syscall.IN_DELETE_SELF)
 	}
 }

@@ -31,6 +31,8 @@ type Inode struct {
 	uid, gid uint32
 	nlink    uint32
 	opens    uint32 // open files
+	writers  uint32 // those of them that may write
+	readers  uint32 // those that may only read
 	linkable bool   // made without a name, and may get one (O_TMPFILE)
 	attrs    map[string]string
 	locks    *locks
@@ -50,7 +52,7 @@ func (f *FileSystem) NewInode(mode uint32, ops any) *Inode {
 // NewDevice returns an inode of a character device.
 func (f *FileSystem) NewDevice(perm uint32, major, minor uint64, ops any) *Inode {
 	i := f.NewInode(syscall.S_IFCHR|perm, ops)
-	i.rdev = major<<8 | minor
+	i.rdev = minor&0xff | major<<8 | minor&^0xff<<12
 	return i
 }
 
@@ -113,12 +115,25 @@ func (i *Inode) linked(n int) (dead bool) {
 	return i.nlink == 0 && i.opens == 0
 }
 
-// opened adds n to the number of open files, and says the same.
-func (i *Inode) opened(n int) (dead bool) {
+// opened adds n to the number of open files that are like f, and says the same.
+func (i *Inode) opened(f *File, n int) (dead bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.opens += uint32(n)
+	switch {
+	case f.writable():
+		i.writers += uint32(n)
+	case f.readable():
+		i.readers += uint32(n)
+	}
 	return i.nlink == 0 && i.opens == 0
+}
+
+// Users returns how many open files may only read, and how many may write.
+func (i *Inode) Users() (readers, writers int) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return int(i.readers), int(i.writers)
 }
 
 // Chmod sets the permissions.

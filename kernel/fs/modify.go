@@ -64,6 +64,9 @@ func (v *View) give(i, dir *Inode, perm uint32) *Inode {
 
 // newFile makes a regular file where f leads.
 func (v *View) newFile(f found, perm uint32) (Path, error) {
+	if f.dir.mnt.fs.Sealed == syscall.EPERM {
+		return Path{}, syscall.EACCES // as Linux has it where there are no regular files
+	}
 	d, err := v.enter(f, v.give(newMemFile(f.dir.mnt.fs, 0), f.dir.d.inode, perm))
 	return Path{f.dir.mnt, d}, err
 }

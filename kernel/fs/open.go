@@ -129,7 +129,7 @@ func (v *View) open(p Path, flags int) (*File, error) {
 	}
 	f.flags.Store(uint32(flags &^ openOnly))
 	f.refs.Store(1)
-	i.opened(1)
+	i.opened(f, 1)
 	f.observed(syscall.IN_OPEN)
 	return f, nil
 }

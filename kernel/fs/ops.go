@@ -29,6 +29,12 @@ type Lookuper interface {
 	Names() []string
 }
 
+// Finder is a directory that has, beside its entries, some that are not listed.
+type Finder interface {
+	// Find returns ENOENT where there is no such entry.
+	Find(name string) (*Inode, error)
+}
+
 // Sizer has a size in bytes (st_size).
 type Sizer interface {
 	Size() int64

@@ -227,6 +227,16 @@ func (p *Program) Signal(sig int) {
 	p.send(nil, queued{info: userInfo(sig, codeUser, 0, 0)})
 }
 
+// SignalTerminal sends a signal to the process, as its controlling terminal does.
+// asked: because of a call that it has made.
+func (p *Program) SignalTerminal(sig syscall.Signal, asked bool) {
+	info := newInfo(int(sig), codeKernel)
+	if asked {
+		info = userInfo(int(sig), codeUser, processID, p.uid())
+	}
+	p.send(nil, queued{info: info})
+}
+
 // Signal sends a signal to the thread, on behalf of a system call that it makes.
 func (t *Task) Signal(sig int) {
 	t.p.send(t, queued{info: userInfo(sig, codeUser, processID, t.p.uid())})

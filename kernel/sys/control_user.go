@@ -81,12 +81,9 @@ func fcntlUser(c *Calls, a args) (uintptr, error) {
 		cred := c.view.Cred()
 		return none(put(c, a.p3, [2]uint32{cred.UID, cred.EUID}))
 	case fGetLease:
-		return syscall.F_UNLCK, nil
+		return uintptr(c.shared.leases.of(f)), nil
 	case fSetLease:
-		if i := f.Inode(); a.a3 == syscall.F_UNLCK && i != nil && i.Stat().Mode&syscall.S_IFMT == syscall.S_IFREG {
-			return 0, syscall.EAGAIN // there is none
-		}
-		return 0, syscall.EINVAL
+		return none(c.setLease(f, int(int32(a.a1)), int32(a.a3)))
 	}
 	return fcntlLocks(c, a)
 }
@@ -150,6 +147,9 @@ func ioctlUser(c *Calls, a args) (uintptr, error) {
 			return 0, syscall.ENOTTY
 		}
 		return none(c.netDevice(a.a2, a.p3))
+	}
+	if r, err := c.ptyRequest(f, a); err != errUnhandled {
+		return r, err
 	}
 	if t, ok := f.Ops().(Terminal); ok && t.IsTerminal() {
 		if r, err := c.terminal(t, a); err != errUnhandled {

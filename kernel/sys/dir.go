@@ -69,7 +69,7 @@ func (c *Calls) open(dirfd uintptr, p pointer, flags, mode uintptr) (uintptr, er
 	if err != nil {
 		return 0, err
 	}
-	f, err := c.view.Open(at, name, int(int32(flags)), uint32(mode)&0o7777)
+	f, err := c.openFile(at, name, int(int32(flags)), uint32(mode)&0o7777, 0)
 	return c.opened(f, err, flags)
 }
 

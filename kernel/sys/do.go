@@ -42,6 +42,7 @@ type shared struct {
 	stored
 	terminalState
 	async   asyncFiles
+	leases  leases
 	threads sync.Pool // of *Thread, for Do
 	blocks  sync.Pool // of *block
 	windows sync.Pool // of *[window]byte

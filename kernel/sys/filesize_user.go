@@ -47,6 +47,10 @@ func (c *Calls) exceeds(size, now int64) bool {
 func truncateUser(c *Calls, a args) (uintptr, error) {
 	if p, err := c.target(atCwd, a.p1, 0); err == nil && c.exceeds(int64(a.a2), p.Inode().Stat().Size) {
 		return 0, c.tooLarge()
+	} else if err == nil && int64(a.a2) >= 0 && c.shared.leases.n.Load() != 0 && p.Inode().Access(c.view.Cred(), 2) == nil {
+		if err := c.breakLeases(p.Inode(), true, true); err != nil {
+			return 0, err
+		}
 	}
 	return truncate(c, a)
 }

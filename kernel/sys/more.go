@@ -321,7 +321,7 @@ func openat2(c *Calls, a args) (uintptr, error) {
 			return 0, err
 		}
 	}
-	f, err := c.view.OpenRestricted(at, name, int(how.flags), uint32(how.mode), restrict)
+	f, err := c.openFile(at, name, int(how.flags), uint32(how.mode), restrict)
 	return c.opened(f, err, uintptr(how.flags))
 }
 

@@ -14,9 +14,9 @@ const Notes = `
 read write readv writev pread64 pwrite64 preadv pwritev yes: A transfer from a pipe or socket into memory that is there in part takes what does not fit before the fault, too.
 preadv2 pwritev2 yes: RWF_HIPRI, DSYNC, SYNC, NOWAIT and, for writing, APPEND; others fail with EOPNOTSUPP.
 close lseek dup dup2 dup3 pipe pipe2 yes
-fcntl partly: Signals by O_ASYNC come for pipes, sockets and other files that can be polled; F_SETLEASE fails with EINVAL, F_NOTIFY too. Locks of the process are given up when any open file of the inode is closed for the last time, not at each close. A deadlock of locks is not found (EDEADLK).
+fcntl partly: Signals by O_ASYNC come for pipes, sockets and other files that can be polled; F_NOTIFY fails with EINVAL. A lease is broken by open and truncate of a path. Locks of the process are given up when any open file of the inode is closed for the last time, not at each close. A deadlock of locks is not found (EDEADLK).
 flock yes
-ioctl partly: FIONBIO, FIOCLEX, FIONREAD, TIOCOUTQ; terminals: attributes, window size, groups (stored); SIOCGIF... answered from netlink, what sets something of an interface is refused.
+ioctl partly: FIONBIO, FIOCLEX, FIONREAD, TIOCOUTQ; the console: attributes, window size, groups (stored); pseudo-terminals: all but TIOCSTI and what concerns other processes; SIOCGIF... answered from netlink, what sets something of an interface is refused.
 open openat creat yes: O_DIRECT and O_SYNC are accepted: all files are in memory.
 openat2 yes
 stat lstat fstat newfstatat access faccessat faccessat2 yes

@@ -27,5 +27,10 @@ func (c *Calls) caps() uint64 {
 // sameClock returns a clock that goes like another one.
 func (c *Calls) sameClock(uintptr) (uintptr, bool) { return 0, false }
 
+// openFile opens a file.
+func (c *Calls) openFile(at fs.Path, name string, flags int, mode uint32, restrict int) (*fs.File, error) {
+	return c.view.OpenRestricted(at, name, flags, mode, restrict)
+}
+
 // noSuchFile is file for a number that is no open descriptor.
 func (*Calls) noSuchFile(uintptr) (*fs.File, error) { return nil, syscall.EBADF }

@@ -22,6 +22,9 @@ func (c *Calls) readTo(f *fs.File, p pointer, n uintptr, off int64) (int, error)
 	if n > 0 && n <= pageSize && inRange(p, n) {
 		done, err, ok := c.readPage(f, p, int(n), off)
 		if err == syscall.EAGAIN && !ok {
+			if s := slaveOf(f); s != nil {
+				return c.readTerminal(s, append(c.vec[:0], iovec{p, n}), int(n), f.Blocking())
+			}
 			if !f.Blocking() {
 				return 0, err
 			}
@@ -262,6 +265,8 @@ func (c *Calls) readVec(f *fs.File, v []iovec, total int, off int64, wait bool) 
 		c.release(m)
 		done += stored
 		switch {
+		case err == syscall.EAGAIN && done == 0 && slaveOf(f) != nil:
+			return c.readTerminal(slaveOf(f), v, total, wait)
 		case stored < n:
 			if off == noOffset {
 				f.Seek(int64(stored-n), 1)

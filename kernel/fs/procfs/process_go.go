@@ -2,8 +2,13 @@
 
 package procfs
 
+import "kiln/kernel/fs"
+
 // personality is what Info has of programs in ring 3.
 type personality struct{}
+
+// unlisted is for threads of programs in ring 3.
+func (*Info) unlisted(*fs.FileSystem, string) any { return nil }
 
 func (*Info) addProcess(tree)  {}
 func (*Info) addMachine(tree)  {}

@@ -449,6 +449,43 @@ func (d task) Lookup(name string) (*fs.Inode, error) {
 	})), nil
 }
 
+// unlisted are the directories /proc/TID, which are not listed in /proc.
+func (in *Info) unlisted(f *fs.FileSystem, pid string) any { return byThread{in, f, pid} }
+
+type byThread struct {
+	in  *Info
+	fs  *fs.FileSystem
+	pid string
+}
+
+// Find implements fs.Finder.
+func (d byThread) Find(name string) (*fs.Inode, error) {
+	if _, err := (tasks{d.in, d.fs}).Lookup(name); err != nil {
+		return nil, err
+	}
+	id, _ := strconv.Atoi(name)
+	return d.fs.NewInode(syscall.S_IFDIR|0o555, asProcess{task{d.in, d.fs, id}, d.fs.Root().Child(d.pid)}), nil
+}
+
+// asProcess is /proc/TID: /proc/PID, with what is the thread's own.
+type asProcess struct {
+	task
+	process *fs.Dentry
+}
+
+func (d asProcess) Names() []string { return d.process.Names() }
+
+func (d asProcess) Lookup(name string) (*fs.Inode, error) {
+	switch name {
+	case "comm", "schedstat", "stat", "status":
+		return d.task.Lookup(name)
+	}
+	if e := d.process.Child(name); e != nil {
+		return e.Inode(), nil
+	}
+	return nil, syscall.ENOENT
+}
+
 // netDir is the directory /proc/PID/net.
 type netDir struct {
 	in *Info

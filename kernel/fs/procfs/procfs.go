@@ -48,8 +48,8 @@ func ticks(d time.Duration) string { return strconv.FormatInt(int64(d/tick), 10)
 // New returns the file system for /proc.
 func New(in *Info) *fs.FileSystem {
 	f := &fs.FileSystem{Type: "proc", Magic: 0x9fa0, Sealed: syscall.ENOENT}
-	root := tree{f, f.NewRoot(0o555)}
 	pid := strconv.Itoa(in.PID)
+	root := tree{f, f.NewRootOf(0o555, in.unlisted(f, pid))}
 	root.dir.AddLink("self", pid)
 	root.dir.AddLink("thread-self", pid)
 	root.dir.AddLink("mounts", "self/mounts")

@@ -71,6 +71,116 @@ static void descriptors(void)
 	close(fd);
 }
 
+static volatile int leased, broken, code, band, file;
+
+static void on_break(int sig, siginfo_t *i, void *c)
+{
+	broken = sig, code = i->si_code, band = i->si_band, file = i->si_fd;
+}
+
+static void *holder(void *arg)
+{
+	for (int i = 0; i < 2000 && !broken; i++)
+		ms(5);
+	ms(50);
+	SAY("the holder has been told: %d; the lease will be %d", broken != 0, fcntl(leased, F_GETLEASE));
+	return (void *)(long)fcntl(leased, F_SETLEASE, (int)(long)arg);
+}
+
+// conflict opens a file, or truncates it, while there is a lease that is to become less.
+static void conflict(const char *what, int flags, int type, int then)
+{
+	pthread_t t;
+	sigset_t io;
+	leased = must(open("leased", O_RDONLY));
+	must(fcntl(leased, F_SETLEASE, type));
+	broken = 0;
+	sigemptyset(&io);
+	sigaddset(&io, SIGIO);
+	sigaddset(&io, SIGRTMIN + 3);
+	pthread_create(&t, 0, holder, (void *)(long)then);
+	pthread_sigmask(SIG_BLOCK, &io, 0); // the other one takes it
+	int fd = flags >= 0 ? open("leased", flags) : truncate("leased", 3);
+	SAY("%s: %s", what, fd >= 0 ? "done" : errname(errno));
+	void *gave;
+	pthread_join(t, &gave);
+	SAY("the holder gave way: %ld", (long)gave);
+	pthread_sigmask(SIG_UNBLOCK, &io, 0);
+	N(fcntl(leased, F_GETLEASE));
+	if (fd > 0)
+		close(fd);
+	close(leased);
+}
+
+static void leases(void)
+{
+	AREA("leases");
+	struct stat st;
+	int p[2];
+	handle(SIGIO, on_break, SA_RESTART);
+	handle(SIGRTMIN + 3, on_break, SA_RESTART);
+	put("leased", "content");
+	must(pipe(p));
+	R(fcntl(p[0], F_SETLEASE, F_RDLCK));
+	R(fcntl(p[0], F_GETLEASE));
+	int d = must(open(".", O_RDONLY));
+	R(fcntl(d, F_SETLEASE, F_RDLCK));
+	close(d);
+	int w = must(open("leased", O_RDWR)), r = must(open("leased", O_RDONLY));
+	R(fcntl(r, F_SETLEASE, 7));
+	R(fcntl(r, F_SETLEASE, F_UNLCK));
+	R(fcntl(r, F_SETLEASE, F_RDLCK)); // it is open for writing
+	R(fcntl(w, F_SETLEASE, F_RDLCK));
+	R(fcntl(w, F_SETLEASE, F_WRLCK)); // it is open elsewhere
+	close(r);
+	R(fcntl(w, F_SETLEASE, F_RDLCK));
+	R(fcntl(w, F_SETLEASE, F_WRLCK));
+	N(fcntl(w, F_GETLEASE));
+	IS(fcntl(w, F_GETOWN) == getpid());
+	R(fcntl(w, F_SETLEASE, F_UNLCK));
+	N(fcntl(w, F_GETLEASE));
+	N(fcntl(w, F_GETOWN));
+	close(w);
+	r = must(open("leased", O_RDONLY));
+	int r2 = must(open("leased", O_RDONLY));
+	R(fcntl(r, F_SETLEASE, F_WRLCK));
+	R(fcntl(r, F_SETLEASE, F_RDLCK));
+	R(fcntl(r2, F_SETLEASE, F_RDLCK));
+	N(fcntl(r2, F_GETLEASE));
+	close(r2);
+	R(fcntl(r, F_SETLEASE, F_WRLCK));
+	N(fcntl(r, F_GETLEASE));
+	R(fcntl(r, F_SETLEASE, F_RDLCK));
+	broken = 0;
+	r2 = open("leased", O_RDONLY); // no conflict
+	IS(r2 >= 0 && !broken);
+	close(r2);
+	R(stat("leased", &st));
+	fcntl(r, F_SETSIG, SIGRTMIN + 3);
+	R(open("leased", O_WRONLY | O_NONBLOCK | O_TRUNC));
+	IS(broken == SIGRTMIN + 3 && file == r);
+	SAY("code %d band %x", code, band);
+	N(fcntl(r, F_GETLEASE)); // what is asked for
+	S(text("leased")); // was not truncated
+	R(fcntl(r, F_SETLEASE, F_UNLCK));
+	N(fcntl(r, F_GETSIG));
+	close(r);
+	r = must(open("leased", O_WRONLY | O_NONBLOCK)); // there is none any more
+	close(r);
+	conflict("write against read", O_WRONLY, F_RDLCK, F_UNLCK);
+	conflict("read against write", O_RDONLY, F_WRLCK, F_RDLCK);
+	conflict("write against write", O_RDWR, F_WRLCK, F_UNLCK);
+	conflict("truncate", -1, F_RDLCK, F_UNLCK);
+	S(text("leased"));
+	conflict("open and truncate", O_RDWR | O_TRUNC, F_WRLCK, F_UNLCK);
+	S(text("leased"));
+	r = must(open("leased", O_RDONLY));
+	R(fcntl(r, F_SETLEASE, F_WRLCK));
+	close(r); // gives it up
+	r = must(open("leased", O_WRONLY | O_NONBLOCK));
+	close(r);
+}
+
 static void records(void)
 {
 	AREA("records");
@@ -158,6 +268,7 @@ int main(void)
 {
 	scratch();
 	descriptors();
+	leases();
 	records();
 	whole();
 }

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/statfs.h>
 
 static char b[1 << 16];
@@ -43,8 +44,14 @@ static int entries(const char *path)
 
 static int stop;
 
+static int tid;
+
 static void *sleeper(void *arg)
 {
+	if (arg) {
+		prctl(PR_SET_NAME, "sleeper");
+		__atomic_store_n(&tid, syscall(SYS_gettid), __ATOMIC_SEQ_CST);
+	}
 	while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST))
 		ms(5);
 	return 0;
@@ -140,7 +147,26 @@ int main(int argc, char **argv)
 	N(entries("/proc/self/task"));
 	pthread_t t[3];
 	for (int i = 0; i < 3; i++)
-		pthread_create(&t[i], 0, sleeper, 0);
+		pthread_create(&t[i], 0, sleeper, i ? 0 : b);
+	while (!__atomic_load_n(&tid, __ATOMIC_SEQ_CST))
+		ms(5);
+	ms(20);
+	snprintf(line, sizeof line, "/proc/%d", tid); // is there, and not listed
+	R(chdir(line));
+	N(entries("task"));
+	IS(field("status", "Pid:") == tid && field("status", "Tgid:") == getpid());
+	IS(load("comm") > 0 && !strcmp(b, "sleeper\n"));
+	IS(load("stat") > 0 && atoi(b) == tid && strstr(b, "(sleeper)"));
+	IS(load("maps") > 0 && entries("fd") > 0);
+	IS(readlink("exe", link, 299) > 0);
+	R(open("none", O_RDONLY));
+	int found = 0;
+	DIR *d = opendir("/proc");
+	for (struct dirent *e; (e = readdir(d));)
+		found |= atoi(e->d_name) == tid;
+	closedir(d);
+	N(found);
+	R(chdir("/"));
 	N(entries("/proc/self/task"));
 	snprintf(line, sizeof line, "/proc/self/task/%d/comm", getpid());
 	IS(load(line) > 0);
