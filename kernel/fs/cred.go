@@ -45,7 +45,7 @@ func (i *Inode) access(c *Cred, mask uint32) error {
 			return nil
 		}
 		return syscall.EACCES
-	case c.FSUID == i.uid:
+	case c.FSUID == i.uid || i.ofProcess():
 		perm >>= 6
 	case c.inGroup(i.gid):
 		perm >>= 3
@@ -54,6 +54,13 @@ func (i *Inode) access(c *Cred, mask uint32) error {
 		return syscall.EACCES
 	}
 	return nil
+}
+
+// ofProcess reports whether i is the process's own, whoever that is by now: an
+// open file without a name, or what tells about the process.
+func (i *Inode) ofProcess() bool {
+	_, anonymous := i.ops.(shared)
+	return anonymous || i.fs != nil && i.fs.OfProcess && i.perm&0o277 == 0
 }
 
 // mayRemove checks that c may take entry i out of directory dir.

@@ -416,9 +416,7 @@ func (f *File) Link() Path {
 	if f.path.d != nil {
 		return f.path
 	}
-	// It is its opener's, whoever the process is by now.
-	perm := f.typ >> 6 & 7 * 0o111
-	i := &Inode{fs: f.anon.fs, ino: f.id, typ: f.typ & syscall.S_IFMT, perm: perm, nlink: 1, ops: shared{f}}
+	i := &Inode{fs: f.anon.fs, ino: f.id, typ: f.typ & syscall.S_IFMT, perm: f.typ & 0o7777, nlink: 1, ops: shared{f}}
 	return Path{f.anon, &Dentry{inode: i}}
 }
 

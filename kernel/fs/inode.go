@@ -13,9 +13,11 @@ type FileSystem struct {
 	Type   string        // as in /proc/filesystems
 	Magic  int64         // f_type of statfs(2)
 	Sealed syscall.Errno // if not 0, names cannot be made, removed or changed: this is why
-	dev    uint64
-	inos   atomic.Uint64
-	root   *Dentry
+	// OfProcess: what only its owner may read is the process's own.
+	OfProcess bool
+	dev       uint64
+	inos      atomic.Uint64
+	root      *Dentry
 }
 
 // Inode is a file. Its number, type, device and ops never change.

@@ -47,7 +47,7 @@ func ticks(d time.Duration) string { return strconv.FormatInt(int64(d/tick), 10)
 
 // New returns the file system for /proc.
 func New(in *Info) *fs.FileSystem {
-	f := &fs.FileSystem{Type: "proc", Magic: 0x9fa0, Sealed: syscall.ENOENT}
+	f := &fs.FileSystem{Type: "proc", Magic: 0x9fa0, Sealed: syscall.ENOENT, OfProcess: true}
 	pid := strconv.Itoa(in.PID)
 	root := tree{f, f.NewRootOf(0o555, in.unlisted(f, pid))}
 	root.dir.AddLink("self", pid)

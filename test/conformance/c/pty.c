@@ -215,14 +215,14 @@ static void lines(void)
 	both("line and end", "abc\004");
 	both("two lines", "1\n2\n\0043\n");
 	type("xyz\004");
-	ms(50);
+	ms(25);
 	R(read(s, b, 3));
 	fcntl(s, F_SETFL, O_NONBLOCK);
 	R(read(s, b, 3));
 	fcntl(s, F_SETFL, 0);
 	show("echo", m);
 	type("thrown away\n");
-	ms(50);
+	ms(25);
 	R(tcflush(s, TCIFLUSH));
 	R(ioctl(s, FIONREAD, &n));
 	N(n);
@@ -258,7 +258,7 @@ static void lines(void)
 	flags(0, ECHO);
 	R(write(m, big, 5000));
 	type("\n");
-	ms(50);
+	ms(25);
 	R(ioctl(s, FIONREAD, &n));
 	N(n);
 	R(read(s, big, 5000));
@@ -284,7 +284,7 @@ static void output(void)
 	R(write(s, "a\tb\r\n", 5));
 	show("raw", m);
 	R(write(s, "stay", 4));
-	ms(50);
+	ms(25);
 	R(ioctl(m, FIONREAD, &n));
 	N(n);
 	R(ioctl(m, TIOCOUTQ, &n));
@@ -298,12 +298,12 @@ static void output(void)
 	tcsetattr(s, TCSANOW, &t);
 	fcntl(s, F_SETFL, O_NONBLOCK);
 	type("\023");
-	ms(50);
+	ms(25);
 	R(write(s, "x", 1));
 	struct pollfd q = {s, POLLOUT, 0};
 	N(poll(&q, 1, 0));
 	type("\021");
-	ms(50);
+	ms(25);
 	N(poll(&q, 1, 0));
 	R(write(s, "y", 1));
 	show("started", m);
@@ -319,14 +319,13 @@ static void output(void)
 	for (long r; (r = write(s, big, sizeof big)) > 0 && total < 1 << 20;)
 		total += r;
 	IS(total >= 4096 && total < 1 << 20);
-	N(poll(&q, 1, 0));
 	for (long left = total; left > 0;) {
 		long r = read(m, big, sizeof big);
 		if (r <= 0)
 			break;
 		left -= r;
 	}
-	ms(50);
+	ms(25);
 	N(poll(&q, 1, 0));
 	end();
 }
@@ -350,7 +349,7 @@ static void raw(void)
 	t.c_cc[VMIN] = 3;
 	tcsetattr(s, TCSANOW, &t);
 	type("ab");
-	ms(50);
+	ms(25);
 	N(poll(&q, 1, 0));
 	type("c");
 	N(poll(&q, 1, 1000));
@@ -378,7 +377,7 @@ static void raw(void)
 	R(read(s, b, 100));
 	IS(took(before, 150));
 	type("abcdefg");
-	ms(50);
+	ms(25);
 	R(read(s, b, 6));
 	R(read(s, b, 6));
 	// A line that was not finished can be read without lines, and the other way round.
@@ -386,7 +385,7 @@ static void raw(void)
 	t.c_lflag |= ICANON;
 	tcsetattr(s, TCSANOW, &t);
 	type("part");
-	ms(50);
+	ms(25);
 	N(poll(&q, 1, 0));
 	t.c_lflag &= ~ICANON;
 	tcsetattr(s, TCSANOW, &t);
@@ -396,7 +395,7 @@ static void raw(void)
 	N(poll(&q, 1, 0));
 	R(read(s, b, 100));
 	type("lost");
-	ms(50);
+	ms(25);
 	t.c_lflag &= ~ICANON;
 	R(tcsetattr(s, TCSAFLUSH, &t));
 	N(poll(&q, 1, 0));
@@ -587,7 +586,7 @@ static void hangup(void)
 	start();
 	struct pollfd q[2] = {{m, POLLIN | POLLOUT, 0}, {s, POLLIN | POLLOUT, 0}};
 	write(s, "last words", 10);
-	ms(50);
+	ms(25);
 	close(s);
 	N(poll(q, 1, 0));
 	X(q[0].revents);
@@ -596,14 +595,14 @@ static void hangup(void)
 	N(poll(q, 1, 0));
 	X(q[0].revents);
 	R(write(m, "kept\n", 5));
-	ms(50);
+	ms(25);
 	s = must(open(name, O_RDWR | O_NOCTTY));
 	N(poll(q, 1, 0));
 	X(q[0].revents);
 	show("echo", m);
 	show("kept", s);
 	type("lost\n");
-	ms(50);
+	ms(25);
 	close(m);
 	N(poll(&q[1], 1, 0));
 	X(q[1].revents);
