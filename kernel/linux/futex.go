@@ -439,7 +439,7 @@ func futex(t *Task, a *[6]uint64) (uint64, error) {
 	case futexWakeOp:
 		n, err = t.p.futexWakeOp(addr, a[4], private, wakeCount(v), wakeCount(uint32(a[3])), uint32(a[5]))
 	case futexWaitRequeuePI:
-		err = t.futexWaitRequeue(addr, a[4], private, v, ^uint32(0), deadline)
+		err = t.futexWaitRequeue(addr, a[4], private, v, deadline)
 	case futexCmpRequeuePI:
 		n, err = t.p.futexCmpRequeue(addr, a[4], private, int(int32(v)), int(int32(a[3])), uint32(a[5]))
 	case futexLockPI, futexLockPI2:

@@ -15,8 +15,8 @@ import (
 
 // futexWaitRequeue waits at addr while the word there is want, until somebody
 // requeues t to the futex at to, and makes t its owner.
-func (t *Task) futexWaitRequeue(addr, to uint64, private bool, want, bits uint32, deadline int64) error {
-	if bits == 0 || addr == to {
+func (t *Task) futexWaitRequeue(addr, to uint64, private bool, want uint32, deadline int64) error {
+	if addr == to {
 		return syscall.EINVAL
 	}
 	key, err := t.p.futexKey(addr, private)
@@ -28,7 +28,7 @@ func (t *Task) futexWaitRequeue(addr, to uint64, private bool, want, bits uint32
 		return err
 	}
 	w := &t.futex
-	w.task, w.key, w.bits, w.owner, w.target = t, key, bits, 0, target
+	w.task, w.key, w.bits, w.owner, w.target = t, key, ^uint32(0), 0, target
 	err = t.p.join(w, addr, want)
 	if err == nil {
 		err = t.awaitWake(w, deadline)

@@ -373,11 +373,11 @@ func ioprioSet(t *Task, a *[6]uint64) (uint64, error) {
 // ring 3.
 func getcpu(t *Task, a *[6]uint64) (uint64, error) {
 	t.p.mu.Lock()
-	cpu := bits.TrailingZeros64(t.affinity | 1<<63)
-	t.p.mu.Unlock()
-	if cpu == 63 {
-		cpu = 0
+	cpu := 0
+	if t.affinity != 0 {
+		cpu = bits.TrailingZeros64(t.affinity)
 	}
+	t.p.mu.Unlock()
 	for i, addr := range a[:2] {
 		if addr == 0 {
 			continue
@@ -463,14 +463,12 @@ const (
 	prSetTSC          = 26
 	prGetSecurebits   = 27
 	prSetSecurebits   = 28
+	prSetTimerslack   = 29
+	prGetTimerslack   = 30
 	prPerfDisable     = 31
 	prPerfEnable      = 32
 	prMCEKill         = 33
 	prMCEKillGet      = 34
-	prSetMemoryMerge  = 67
-	prGetMemoryMerge  = 68
-	prSetTimerslack   = 29
-	prGetTimerslack   = 30
 	prSetMM           = 35
 	prSetSubreaper    = 36
 	prGetSubreaper    = 37
@@ -480,6 +478,8 @@ const (
 	prSetTHPDisable   = 41
 	prGetTHPDisable   = 42
 	prCapAmbient      = 47
+	prSetMemoryMerge  = 67
+	prGetMemoryMerge  = 68
 	prSetVMA          = 0x53564d41
 	prSetPtracer      = 0x59616d61
 	lastCap           = 40 // CAP_CHECKPOINT_RESTORE

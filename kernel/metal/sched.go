@@ -8,12 +8,10 @@ import "sync/atomic"
 // halts, and after it has set its bit in idleMask, so that no wake-up is lost:
 // whoever queues a thread looks at idleMask afterwards.
 //
-// To wake a CPU costs more than most of what it is woken for. With Linux programs,
-// a thread that another one or a device has woken first waits on a second queue,
+// To wake a CPU can cost more than what it is woken for. With Linux programs, a
+// thread that another one or a device has woken first waits on a second queue,
 // cpu.later, for the CPU where that happened to become idle, which it often does
 // at once: the waker was about to wait. Only after postponeTime another CPU is told.
-// (A program in Go has threads of the runtime's that look for work before they
-// sleep, and are seldom woken; its goroutines are what moves.)
 //
 // There is no periodic tick. The timer interrupt is armed for the earliest
 // timeout, and for the end of a slice only while threads queue.

@@ -35,7 +35,7 @@ func armTick(_, _, _ uintptr) uintptr {
 }
 
 // wakeTime is how many nanoseconds it takes to wake an idle CPU: a moving average
-// of what was seen. It is 5 µs with KVM, and ten times that and more when emulated.
+// of what was seen, which begins with a guess.
 var wakeTime uint64 = 5_000
 
 // noteWake is called when c is no longer idle.

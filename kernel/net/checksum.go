@@ -34,7 +34,7 @@ func validIPv4(b []byte, good bool) bool {
 	}
 	ip := header.IPv4(b)
 	n := int(ip.HeaderLength())
-	if !ip.IsValid(len(b)) || n == header.IPv4MinimumSize && checksum.IPv4(b) != 0xffff || n > header.IPv4MinimumSize && checksum.Checksum(b[:n], 0) != 0xffff {
+	if !ip.IsValid(len(b)) || n == header.IPv4MinimumSize && checksum.IPv4Header(b) != 0xffff || n > header.IPv4MinimumSize && checksum.Checksum(b[:n], 0) != 0xffff {
 		return false
 	}
 	if good || ip.More() || ip.FragmentOffset() != 0 {

@@ -61,9 +61,9 @@ type flowID struct {
 	peerPort, ownPort uint16
 }
 
-// is compares field by field, which costs less than the comparison of memory
+// equal compares field by field, which costs less than the comparison of memory
 // that == is.
-func (id *flowID) is(o *flowID) bool {
+func (id *flowID) equal(o *flowID) bool {
 	return id.peerPort == o.peerPort && id.ownPort == o.ownPort &&
 		id.peer[0] == o.peer[0] && id.own[0] == o.own[0] && id.peer[1] == o.peer[1] && id.own[1] == o.own[1]
 }
@@ -150,7 +150,7 @@ func outgoing(ip []byte, t header.TCP) flowID {
 
 func (t *flowTable) find(id *flowID) *flow {
 	for f := t.buckets[id.bucket()].Load(); f != nil; f = f.next.Load() {
-		if f.id.is(id) {
+		if f.id.equal(id) {
 			return f
 		}
 	}

@@ -49,8 +49,8 @@ type gro struct {
 // spareSize is the size of frames for which memory is kept.
 const spareSize = 512
 
-// view returns an empty view with room for size bytes.
-func (g *gro) view(size int) *buffer.View {
+// takeView returns an empty view with room for size bytes.
+func (g *gro) takeView(size int) *buffer.View {
 	if size > spareSize {
 		return buffer.NewView(size)
 	}
@@ -61,8 +61,8 @@ func (g *gro) view(size int) *buffer.View {
 	return buffer.NewView(spareSize)
 }
 
-// done gives a view back.
-func (g *gro) done(v *buffer.View) {
+// recycle gives a view back.
+func (g *gro) recycle(v *buffer.View) {
 	if g.spares == len(g.spare) || v.Capacity() != spareSize {
 		v.Release()
 		return
@@ -164,7 +164,7 @@ func (g *gro) add(v *buffer.View, last, whole bool) {
 			continue
 		}
 		if kind == groAck && h.obsolete(&p) {
-			g.done(h.view)
+			g.recycle(h.view)
 			*h = p
 			return
 		}
@@ -206,7 +206,7 @@ func (g *gro) release(i int) {
 // deliver hands a TCP packet to its connection or to the stack.
 func (g *gro) deliver(p *groPacket) {
 	if g.flows.receive(p, g.due) {
-		g.done(p.view)
+		g.recycle(p.view)
 	} else {
 		g.pass(p.view)
 	}

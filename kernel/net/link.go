@@ -139,8 +139,8 @@ func (l *link) turn(q int, u *flusher) {
 	}
 }
 
-// copyIn copies a frame that left more follow in the batch, releases it, and
-// checks the copy. It returns nil if there is nothing for the stack.
+// copyIn copies a frame that left more follow in the batch into a view of g's,
+// releases it, and checks the copy. It returns nil if there is nothing for the stack.
 func (l *link) copyIn(g *gro, f *device.Frame, left int) *buffer.View {
 	size := 0
 	for _, d := range f.Data {
@@ -151,7 +151,7 @@ func (l *link) copyIn(g *gro, f *device.Frame, left int) *buffer.View {
 		l.dropped.Add(1)
 		return nil
 	}
-	v := g.view(room(f, size, left))
+	v := g.takeView(room(f, size, left))
 	for _, d := range f.Data {
 		v.Write(d)
 	}
@@ -159,11 +159,11 @@ func (l *link) copyIn(g *gro, f *device.Frame, left int) *buffer.View {
 	b := v.AsSlice()
 	if take := l.dhcp.Load(); take != nil && isDHCP(b) {
 		(*take)(b)
-		g.done(v)
+		g.recycle(v)
 		return nil
 	}
 	if !validFrame(b, f.ChecksumGood || f.Partial) {
-		g.done(v)
+		g.recycle(v)
 		l.dropped.Add(1)
 		return nil
 	}

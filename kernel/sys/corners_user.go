@@ -36,8 +36,7 @@ func waitid(c *Calls, a args) (uintptr, error) {
 	const all, pid, group, pidfd = 0, 1, 2, 3
 	const what = waitStopped | waitExited | waitContinued
 	options, id := uint32(a.a4), int32(a.a2)
-	switch {
-	case options&^(waitNoHang|waitNoWait|what|waitKinds) != 0 || options&what == 0:
+	if options&^(waitNoHang|waitNoWait|what|waitKinds) != 0 || options&what == 0 {
 		return 0, syscall.EINVAL
 	}
 	switch int32(a.a1) {

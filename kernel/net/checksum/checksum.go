@@ -30,7 +30,7 @@ func Combine(a, b uint16) uint16 {
 // Checksumer sums data that comes in pieces.
 type Checksumer struct {
 	sum uint16
-	odd bool // so many bytes came before
+	odd bool // an odd number of bytes came before
 }
 
 // Add adds the next piece.
@@ -46,8 +46,8 @@ func (c *Checksumer) Add(b []byte) {
 // Checksum returns the sum of what has been added.
 func (c *Checksumer) Checksum() uint16 { return c.sum }
 
-// IPv4 is Checksum for a header of IPv4 without options: 20 bytes.
-func IPv4(h []byte) uint16 {
+// IPv4Header is Checksum for a header of IPv4 without options: 20 bytes.
+func IPv4Header(h []byte) uint16 {
 	h = h[:20]
 	return fold(uint64(binary.LittleEndian.Uint32(h)) + uint64(binary.LittleEndian.Uint32(h[4:])) + uint64(binary.LittleEndian.Uint32(h[8:])) +
 		uint64(binary.LittleEndian.Uint32(h[12:])) + uint64(binary.LittleEndian.Uint32(h[16:])))

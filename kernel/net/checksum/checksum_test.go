@@ -25,7 +25,7 @@ func TestLikeGVisor(t *testing.T) {
 				t.Fatalf("%d bytes, initially %#x: %#x, want %#x", n, initial, got, want)
 			}
 		}
-		if !same(IPv4(from[1:]), checksum.Checksum(from[1:21], 0)) || !same(IPv4Addresses(from[1:]), checksum.Checksum(from[13:21], 0)) {
+		if !same(IPv4Header(from[1:]), checksum.Checksum(from[1:21], 0)) || !same(IPv4Addresses(from[1:]), checksum.Checksum(from[13:21], 0)) {
 			t.Error("the sum of a header of IPv4")
 		}
 		var ours Checksumer

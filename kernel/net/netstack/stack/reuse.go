@@ -1,4 +1,4 @@
-//go:build kiln_tcp
+//go:build kiln_netstack
 
 // Package stack is an addition to gVisor's package of this name: when a kernel is
 // built, this file is put beside gVisor's.

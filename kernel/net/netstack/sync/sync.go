@@ -1,4 +1,4 @@
-//go:build kiln_tcp
+//go:build kiln_netstack
 
 // Package sync is an addition to gVisor's package of this name: when a kernel is
 // built, what it declares takes the place of gVisor's.

@@ -1,4 +1,4 @@
-//go:build kiln_tcp
+//go:build kiln_netstack
 
 // Package tcp is an addition to gVisor's package of this name: when a kernel is
 // built, this file is put beside gVisor's, and only there does it compile. It is
@@ -67,7 +67,7 @@ type sndQueueMutex struct {
 
 const maxSpares = 2
 
-// Lock, Unlock and those below take the place of gVisor's, to be inlined.
+// Lock and Unlock take the place of gVisor's, to be inlined.
 func (m *rcvQueueMutex) Lock()   { m.mu.Lock() }
 func (m *rcvQueueMutex) Unlock() { m.mu.Unlock() }
 func (m *sndQueueMutex) Lock()   { m.mu.Lock() }

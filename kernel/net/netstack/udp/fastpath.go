@@ -1,4 +1,4 @@
-//go:build kiln_udp
+//go:build kiln_netstack
 
 // Package udp is an addition to gVisor's package of this name: when a kernel is
 // built, this file is put beside gVisor's, and only there does it compile. It puts
