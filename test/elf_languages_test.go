@@ -78,6 +78,7 @@ func compressed(t *testing.T, text string) string {
 func TestELFPython(t *testing.T) {
 	onCPUs(t, func(t *testing.T, cpus int) {
 		g := serve(t, cpus, []int{8000, 5000}, "-v", programs+"serve.py:/serve.py", "--deb", "python3-flask", "/usr/bin/python3", "--", "/serve.py")
+		g.says("threads\nloops\ndatabases\n")
 		g.says("system\n")
 		g.says("\nserving\n") // and between the two what Flask says
 		has(t, string(httpGet(t, http.DefaultClient, g.url(8000)+"/passwd")), "root:x:0:0:")
@@ -93,6 +94,7 @@ func TestELFPython(t *testing.T) {
 func TestELFNode(t *testing.T) {
 	onCPUs(t, func(t *testing.T, cpus int) {
 		g := serve(t, cpus, []int{8080}, "-m", "512", "-v", programs+"serve.js:/serve.js", "--deb", "nodejs", "/usr/bin/node", "--", "/serve.js")
+		g.says("files\nstreams\nworkers\n")
 		g.says("system\nserving\n")
 		g.hello(8080)
 	})

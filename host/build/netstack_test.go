@@ -38,6 +38,13 @@ func patchedModule(t *testing.T, module string) string {
 		}
 		return strings.TrimSpace(string(out))
 	}
+	read := func(file string) []byte {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
 	root := os.DirFS(filepath.Join("..", ".."))
 	original, dir := run("list", "-m", "-f", "{{.Dir}}", module), t.TempDir()
 	patched := filepath.Join(dir, "module")
@@ -55,27 +62,18 @@ func patchedModule(t *testing.T, module string) string {
 		if err != nil || len(list) == 0 {
 			t.Fatalf("%s has no files (%v)", pkg, err)
 		}
-		for _, file := range append(list, filepath.Join("..", "..", a.file)) {
-			data, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
+		for _, file := range list {
 			name := filepath.Base(file)
-			if strings.HasSuffix(a.file, "/"+name) && file != filepath.Join(original, pkg, name) {
-				_, rest, _ := strings.Cut(string(data), "\n")
-				files[path.Join(pkg, "kiln_"+name)] = []byte(rest)
-			} else if files[path.Join(pkg, name)], err = without(own, name, data); err != nil {
+			if files[path.Join(pkg, name)], err = without(own, name, read(file)); err != nil {
 				t.Fatal(err)
 			}
 		}
+		_, added, _ := strings.Cut(string(read(filepath.Join("..", "..", a.file))), "\n") // without its build tag
+		files[path.Join(pkg, "kiln_"+path.Base(a.file))] = []byte(added)
 	}
 	link(t, original, patched, ".", files)
 	for _, name := range []string{"go.mod", "go.sum"} {
-		data, err := os.ReadFile(filepath.Join("..", "..", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o666); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), read(filepath.Join("..", "..", name)), 0o666); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -205,3 +205,37 @@ func (c *Calls) terminal(t Terminal, a args) (uintptr, error) {
 
 // terminalState is what a terminal's requests only store.
 type terminalState struct{ group atomic.Int32 }
+
+// More requests of ioctl.
+const (
+	fiBlockSize = 2      // FIGETBSZ
+	fiSize      = 0x5460 // FIOQSIZE
+
+	rndGetCount  = 0x80045200 // RNDGETENTCNT
+	randomDevice = 1<<8 | 8   // and the next, urandom
+)
+
+// ioctlFile has the requests for files that are in a file system. errUnhandled: it
+// is none of these.
+func (c *Calls) ioctlFile(f *fs.File, a args) (uintptr, error) {
+	i := f.Inode()
+	if i == nil {
+		return 0, errUnhandled
+	}
+	switch a.a2 {
+	case fiBlockSize:
+		return none(put(c, a.p3, int32(i.Stat().Blksize)))
+	case fiSize:
+		switch st := i.Stat(); st.Mode & syscall.S_IFMT {
+		case syscall.S_IFREG, syscall.S_IFDIR, syscall.S_IFLNK:
+			return none(put(c, a.p3, st.Blocks*512)) // what it takes, not how long it is
+		}
+		return 0, syscall.ENOTTY
+	case rndGetCount:
+		const entropy = 256 // as /proc/sys/kernel/random/entropy_avail
+		if st := i.Stat(); st.Mode&syscall.S_IFMT == syscall.S_IFCHR && st.Rdev|1 == randomDevice|1 {
+			return none(put(c, a.p3, int32(entropy)))
+		}
+	}
+	return 0, errUnhandled
+}

@@ -22,7 +22,7 @@ type Calls struct {
 	mem    Memory
 
 	// What follows is a thread's.
-	words    arguments   // of its call
+	call     arguments   // of its call
 	caller   fs.Pollable // ready when the thread has a signal to handle; may be nil
 	watching bool        // the waiter watches the caller all the time
 	noWait   bool        // fail with EAGAIN instead (Make)
@@ -124,7 +124,7 @@ func (t *Thread) Do(nr uint64, a *[6]uint64) (uint64, error) {
 	if nr >= uint64(len(handlers)) || handlers[nr] == nil {
 		return 0, ErrNoCall
 	}
-	w := &t.c.words
+	w := &t.c.call
 	w.a1, w.a2, w.a3, w.a4, w.a5, w.a6 = uintptr(a[0]), uintptr(a[1]), uintptr(a[2]), uintptr(a[3]), uintptr(a[4]), uintptr(a[5])
 	w.p1, w.p2, w.p3, w.p4, w.p5, w.p6 = pointer(a[0]), pointer(a[1]), pointer(a[2]), pointer(a[3]), pointer(a[4]), pointer(a[5])
 	r, err := handlers[nr](&t.c, args{w})

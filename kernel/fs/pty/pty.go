@@ -50,7 +50,7 @@ func (s *System) Multiplexer() any { return multiplexer{s} }
 
 // Terminal is what /dev/tty is: the controlling terminal, or instead if that is
 // not a pseudo-terminal. A nil instead: there is no other.
-func (s *System) Terminal(instead any) any { return own{s, instead} }
+func (s *System) Terminal(instead any) any { return controllingTerminal{s, instead} }
 
 // SetSignal says how the process gets signals of its controlling terminal; asked:
 // a call of its own is the cause. fn is called without locks.
@@ -119,20 +119,21 @@ type slaveDevice struct{ p *Pair }
 
 func (d slaveDevice) Open(flags int) (any, error) { return d.p.open(flags) }
 
-type own struct {
+// controllingTerminal is what /dev/tty is.
+type controllingTerminal struct {
 	s       *System
 	instead any
 }
 
-func (o own) Open(int) (any, error) {
-	o.s.mu.Lock()
-	p := o.s.terminal
-	o.s.mu.Unlock()
+func (c controllingTerminal) Open(int) (any, error) {
+	c.s.mu.Lock()
+	p := c.s.terminal
+	c.s.mu.Unlock()
 	switch {
 	case p != nil:
 		return p.open(syscall.O_NOCTTY)
-	case o.instead != nil:
-		return o.instead, nil
+	case c.instead != nil:
+		return c.instead, nil
 	}
 	return nil, syscall.ENXIO
 }

@@ -3,10 +3,11 @@
 //	fuzz SEED SECONDS [THREADS [calls]]
 //
 // Half of the calls have arguments of the right kind (descriptors, paths,
-// buffers, sizes), half have anything, addresses of the kernel among it. Some turns
-// use io_uring. Some execute random bytes, or jump to a random address (not if "calls"
-// is given). Faults are caught and the thread goes on; what cannot be caught ends the
-// program, which is as well. The kernel has to survive all of it. Not for the host: as root, it would not spare it.
+// buffers, sizes), half have anything, addresses of the kernel among it. Some
+// turns use io_uring. Some execute random bytes, or jump to a random address (not
+// if "calls" is given). Faults are caught and the thread goes on; what cannot be
+// caught ends the program, which is as well. The kernel has to survive all of it.
+// Not for the host: as root, it would not spare it.
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <setjmp.h>
