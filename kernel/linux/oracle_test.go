@@ -54,6 +54,9 @@ func (h *host) call(nr uint64, a ...uint64) int64 {
 		x[i] = uintptr(v)
 	}
 	r, _, e := syscall.RawSyscall6(uintptr(nr), x[0], x[1], x[2], x[3], x[4], x[5])
+	for e == syscall.EINTR && nr == syscall.SYS_RT_SIGTIMEDWAIT { // by a signal of the Go runtime to itself
+		r, _, e = syscall.RawSyscall6(uintptr(nr), x[0], x[1], x[2], x[3], x[4], x[5])
+	}
 	if e != 0 {
 		return -int64(e)
 	}
@@ -239,9 +242,6 @@ func signalScenario(x target, n *notes) {
 	for range 7 {
 		x.store(info, 0, 0, 0, 0)
 		r := x.call(syscall.SYS_RT_SIGTIMEDWAIT, set, info, ts, 8)
-		for r == -int64(syscall.EINTR) { // a signal of the Go runtime's own
-			r = x.call(syscall.SYS_RT_SIGTIMEDWAIT, set, info, ts, 8)
-		}
 		n.add("wait", r, x.load(info), int32(x.load(info+8)), uint32(x.load(info+16)) == uint32(pid), x.load(info+24))
 	}
 	for _, c := range []struct {

@@ -46,13 +46,16 @@ func handleTrap(t *thread) {
 	resume(c)
 }
 
+// faultWrite is a bit of a page fault's error code.
+const faultWrite = 1 << 1
+
 func pageFault(t *thread) {
+	t.mendFlags()
 	a := readCR2()
-	const present, write = 1, 2
 	if linuxPrograms && a < userEnd && userAccessFault(t) {
 		return
 	}
-	switch populate(a, t.err&write != 0) {
+	switch populate(a, t.err&faultWrite != 0) {
 	case faultNoArea:
 		fault(t, sigSEGV, 1, a)
 	case faultAccess:
@@ -67,12 +70,13 @@ func handleNested(f *thread) {
 	c := thisCPU()
 	switch f.vec {
 	case vecPageFault:
+		f.mendFlags()
 		a := readCR2()
 		if a >= privTables && a < privEnd && f.err&1 == 0 {
 			populateTable(a)
 			return
 		}
-		if populate(a, f.err&2 != 0) != faultDone {
+		if populate(a, f.err&faultWrite != 0) != faultDone {
 			fatal("bad memory access in the kernel", f.addr())
 		}
 	case vecTimer:

@@ -97,6 +97,9 @@ func Enter(r *UserRegs) Exit {
 		case leftSyscall:
 			return ExitSyscall
 		case leftFault:
+			if r.Vec == vecPageFault && hypervisor.Kind == clock.TCG {
+				r.mendFlags()
+			}
 			return ExitFault
 		case leftWanted:
 			atomic.StoreUint32(&r.want, 0)
@@ -104,6 +107,17 @@ func Enter(r *UserRegs) Exit {
 		default:
 			kicked(left)
 		}
+	}
+}
+
+// mendFlags undoes what setcc.go tells of, at a page fault.
+func (r *UserRegs) mendFlags() {
+	code := r.IP - codeBefore
+	if r.Err&faultWrite == 0 || code < UserStart || code >= UserEnd-8 {
+		return
+	}
+	if v, ok := loadUser64(uintptr(code), 0, 0); ok {
+		r.Flags = flagsOfTest(uint64(v), (*wordRegs)(unsafe.Pointer(r)), r.Flags)
 	}
 }
 

@@ -52,6 +52,23 @@ static void on_trap(int s, siginfo_t *i, void *c)
 	SAY("TRAP code %d", i->si_code);
 }
 
+// wrong_flags counts the pages of fresh memory at which a comparison that is stored
+// there comes out wrong: the page fault is between the two.
+static int wrong_flags(void)
+{
+	enum { PAGES = 512 };
+	char *fresh = mmap(0, PAGES * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	madvise(fresh, PAGES * 4096, MADV_NOHUGEPAGE);
+	int wrong = 0;
+	for (char *p = fresh; p < fresh + PAGES * 4096; p += 4096) {
+		// Negative first; the jump keeps that apart from the rest.
+		__asm__ volatile("xor %%eax, %%eax; add $-5, %%eax; jmp 1f; 1: test %1, %1; setl (%0)" ::"r"(p), "r"(5L) : "rax", "memory", "cc");
+		wrong += *p != 0;
+	}
+	munmap(fresh, PAGES * 4096);
+	return wrong;
+}
+
 static int overflow(int n)
 {
 	volatile char frame[4096];
@@ -125,6 +142,7 @@ int main(void)
 	handle(SIGSEGV, allows, 0);
 	page[77] = 5;
 	N(page[77]);
+	N(wrong_flags());
 	handle(SIGTRAP, on_trap, 0);
 	__asm__ volatile("int3");
 	SAY("after int3");

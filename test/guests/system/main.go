@@ -50,7 +50,7 @@ func main() {
 	var err error
 	dir, err = os.MkdirTemp("", "")
 	need(err)
-	for _, f := range []func(){heapDump, identity, watching, attributes, mappings, locks, times, socketTimeouts, initialisation, proc} {
+	for _, f := range []func(){heapDump, identity, watching, attributes, mappings, flags, locks, times, socketTimeouts, initialisation, proc} {
 		f()
 	}
 	if failures == 0 {
@@ -175,6 +175,21 @@ func mappings() {
 	check(got[0] == 7, "what was written by memory is gone")
 	f.Close()
 }
+
+// flags stores comparisons in fresh memory, where each page faults in between.
+func flags() {
+	fresh := make([]bool, 8<<20)
+	for i := 0; i < len(fresh); i += 4096 {
+		below := i - 1<<40
+		if storeNegative(&fresh[i], 5, below); fresh[i] {
+			check(false, "5 is negative at offset %#x of fresh memory, after %d", i, below)
+			break
+		}
+	}
+}
+
+//go:noinline
+func storeNegative(p *bool, x, _ int) { *p = x < 0 }
 
 func locks() {
 	open := func() *os.File {
