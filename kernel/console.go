@@ -37,17 +37,29 @@ func newConsole(tty string) *console {
 
 func newPort(p uart.Ports, base uint16) *uart.Driver { return uart.New(p, base, nil) }
 
-// open opens descriptors 0, 1 and 2, whose numbers metal keeps for that.
+// open opens descriptors 0, 1 and 2, whose numbers metal keeps for that, as pipes.
 func (c *console) open(fds *fs.FDTable) {
-	mode := uint32(syscall.S_IFIFO | 0o600) // what fstat says: a pipe
-	if c.tty != "" {
-		mode = syscall.S_IFCHR | 0o620
+	for fd, ops := range c.streams() {
+		fds.Adopt(fd, fds.NewFile(ops, syscall.S_IFIFO|0o600, syscall.O_RDWR), false)
 	}
-	in := &stream{input: c.stdin, output: c.stdout, tty: c.tty, attr: cooked}
-	err := &stream{input: c.stdin, output: c.stderr, tty: c.tty, attr: cooked}
-	for fd, ops := range [...]*stream{in, in, err} {
-		fds.Adopt(fd, fds.NewFile(ops, mode, syscall.O_RDWR), false)
+}
+
+// openAt opens them again as the terminal at p, which names it: ttyname(3) and
+// others compare that with what they find there.
+func (c *console) openAt(v *fs.View, p fs.Path, fds *fs.FDTable) {
+	for fd, ops := range c.streams() {
+		fds.Adopt(fd, v.OpenWith(p, ops, syscall.O_RDWR), false)
 	}
+}
+
+// streams returns what the three descriptors are.
+func (c *console) streams() [3]*stream {
+	in := c.stream(c.stdout)
+	return [...]*stream{in, in, c.stream(c.stderr)}
+}
+
+func (c *console) stream(out *output) *stream {
+	return &stream{input: c.stdin, output: out, tty: c.tty, attr: cooked}
 }
 
 // device returns what /dev/tty opens, nil if there is no terminal.
@@ -55,7 +67,7 @@ func (c *console) device() any {
 	if c.tty == "" {
 		return nil
 	}
-	return &stream{input: c.stdin, output: c.stdout, tty: c.tty, attr: cooked}
+	return c.stream(c.stdout)
 }
 
 // drain blocks until all output has left the machine.

@@ -64,6 +64,11 @@ func (s *System) mountSystem() {
 	dev := devfs.New(s.console.device(), s.calls.Random)
 	s.addDevices(dev)
 	s.mount("dev", dev)
+	if s.console.tty != "" {
+		if p, err := s.view.Lookup(s.view.Root(), "/dev/console", false); err == nil {
+			s.console.openAt(s.view, p, s.fds)
+		}
+	}
 	s.mountDevices()
 	s.mount("proc", procfs.New(info))
 	s.mount("sys", procfs.NewSys(info))

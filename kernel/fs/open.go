@@ -115,7 +115,6 @@ func (v *View) open(p Path, flags int) (*File, error) {
 		}
 		return s.f, nil
 	}
-	f := &File{v: v.VFS, path: p, inode: i}
 	ops := i.ops
 	if o, ok := ops.(Opener); ok && flags&oPath == 0 {
 		var err error
@@ -123,15 +122,22 @@ func (v *View) open(p Path, flags int) (*File, error) {
 			return nil, err
 		}
 	}
+	return v.OpenWith(p, ops, flags), nil
+}
+
+// OpenWith returns a File with one reference that has the name and the inode at p
+// and does what ops can.
+func (v *View) OpenWith(p Path, ops any, flags int) *File {
+	f := &File{v: v.VFS, path: p, inode: p.d.inode}
 	f.setOps(ops)
 	if flags&oPath == 0 {
 		flags |= oLarge
 	}
 	f.flags.Store(uint32(flags &^ openOnly))
 	f.refs.Store(1)
-	i.opened(f, 1)
+	f.inode.opened(f, 1)
 	f.observed(syscall.IN_OPEN)
-	return f, nil
+	return f
 }
 
 // openTemp makes a file without a name in a directory (O_TMPFILE).
