@@ -34,8 +34,11 @@
 	MOVQ	AX, c_ist1(GS); \
 	MOVQ	$0, c_uregs(GS)
 
+// PCALIGN: TCG chains no jumps from one page to another.
+
 // func enterUser(r *UserRegs) (left uintptr)
 TEXT ·enterUser(SB), NOSPLIT|NOFRAME, $0-16
+	PCALIGN	$1024
 	MOVQ	r+0(FP), DI
 	CLI
 	MOVQ	DI, AX
@@ -166,6 +169,7 @@ TEXT ·enterUserIRET(SB), NOSPLIT|NOFRAME|TOPFRAME, $0
 // userSyscall is what LSTAR points to. SYSCALL leaves the return address in CX:
 // the kernel's are negative.
 TEXT ·userSyscall(SB), NOSPLIT|NOFRAME|TOPFRAME, $0
+	PCALIGN	$256
 	TESTQ	CX, CX
 	JMI	kernel
 	SWAPGS
@@ -258,6 +262,7 @@ nosmap2:
 // of the YMM registers are in their initial state; then it is enough to put the
 // XMM registers and MXCSR into their places there.
 TEXT ·saveUserFP(SB), NOSPLIT|NOFRAME|TOPFRAME, $0
+	PCALIGN	$1024
 	MOVUPS	X0, (u_fp+160+0*16)(SP)
 	MOVUPS	X1, (u_fp+160+1*16)(SP)
 	MOVUPS	X2, (u_fp+160+2*16)(SP)

@@ -290,6 +290,25 @@ static void bulk(void)
 	R(connect(must(socket(AF_INET, SOCK_STREAM, 0)), (void *)&address, sizeof address));
 }
 
+// single: bytes that are written one by one, to who does not read yet.
+static void single(void)
+{
+	AREA("single bytes");
+	int l = listener(1), c = dial(), s = must(accept4(l, 0, 0, SOCK_NONBLOCK));
+	long sent = 0, came = 0, wrong = 0;
+	for (char x = 0; sent < 300000 && write(s, &x, 1) == 1; sent++)
+		x = (x + 1) % 101;
+	close(s);
+	for (ssize_t n; (n = read(c, b, sizeof b)) > 0;)
+		for (ssize_t i = 0; i < n; i++)
+			wrong += b[i] != came++ % 101;
+	N(sent > 10000);
+	N(sent == came);
+	N(wrong);
+	close(c);
+	close(l);
+}
+
 static void *shuts(void *arg)
 {
 	ms(50);
@@ -431,6 +450,7 @@ int main(void)
 	opening();
 	talking();
 	bulk();
+	single();
 	waking();
 	options();
 }

@@ -45,6 +45,10 @@ const stampOptions = 12
 // for it.
 const inboxSize = 1 << 10
 
+// joinedSize bounds a segment that others have joined, for which there is memory
+// of that size.
+const joinedSize = 4 << 10
+
 // rcvQueueMutex takes the place of gVisor's type. It brings the inbox along, which
 // it guards: bytes that have been received, are counted in RcvBufUsed, and come
 // before those of rcvQueue.
@@ -322,6 +326,41 @@ func (e *Endpoint) pushSent(p tcpip.Payloader, n int, now tcpip.MonotonicTime) (
 	return seg, payload
 }
 
+// sendData takes the place of gVisor's method: it sends what may be sent, of which
+// next, if it is not nil, is the last and new.
+//
+// +checklocks:e.mu
+func (e *Endpoint) sendData(next *segment) {
+	s := e.snd
+	switch {
+	case next == nil && s.writeNext == nil:
+		return
+	case s.writeNext == nil:
+		s.updateWriteNext(next)
+	case next != nil:
+		s.join(next)
+	}
+	s.sendData()
+}
+
+// join puts what a short segment has, the last of the write list, into the one
+// before, if that waits to be sent as well. The send buffer counts bytes: without
+// this, a peer that does not read would have a segment, and so a kilobyte of
+// memory, queued for each byte that is written alone.
+//
+// +checklocks:s.ep.mu
+func (s *sender) join(next *segment) {
+	last, size := next.Prev(), next.payloadSize()
+	if size == 0 || size > inboxSize || last == nil || last.xmitCount != 0 || last.payloadSize() == 0 ||
+		last.payloadSize()+size > s.MaxPayloadSize {
+		return
+	}
+	var p [inboxSize]byte
+	last.append(p[:next.copyTo(p[:size])])
+	s.writeList.Remove(next)
+	next.DecRef()
+}
+
 // deliver hands size bytes of v, after headers bytes, to the reader: the next of
 // the stream.
 //
@@ -341,10 +380,12 @@ func (e *Endpoint) deliver(v *buffer.View, headers, size int, now tcpip.Monotoni
 		q.inbox = append(q.inbox, v.AsSlice()[headers:headers+size]...)
 	} else {
 		e.emptyInbox()
-		own := v.Clone()
-		own.TrimFront(headers)
-		own.CapLength(size) // without the padding of a short frame
-		e.queueReceived(own, from, now)
+		if !e.joinReceived(v.AsSlice()[headers : headers+size]) {
+			own := v.Clone()
+			own.TrimFront(headers)
+			own.CapLength(size) // without the padding of a short frame
+			e.queueReceived(own, from, now)
+		}
 	}
 	q.Unlock()
 	r.updateRTT(now)
@@ -379,6 +420,23 @@ func (e *Endpoint) queueReceived(v *buffer.View, at seqnum.Value, now tcpip.Mono
 	e.rcvQueue.PushBack(seg)
 }
 
+// joinReceived puts the bytes of a short segment into the last of those to be read,
+// if that is not long and FastRead reads it. Otherwise what is sent by the byte
+// would use up the receive buffer, which counts memory, long before the window.
+//
+// +checklocks:e.mu
+// +checklocks:e.rcvQueueMu
+func (e *Endpoint) joinReceived(p []byte) bool {
+	last := e.rcvQueue.Back()
+	if e.rcvQueueMu.closed || last == nil || len(p) > inboxSize || last.payloadSize()+len(p) > joinedSize || last.ReadRefs() != 1 {
+		return false
+	}
+	last.append(p)
+	last.dataMemSize += len(p)
+	e.updateReceiveMemUsed(len(p))
+	return true
+}
+
 // readyToRead takes the place of gVisor's method: s, or the end of the stream if
 // it is nil, comes after what is in the inbox.
 //
@@ -387,9 +445,13 @@ func (e *Endpoint) readyToRead(s *segment) {
 	e.rcvQueueMu.Lock()
 	if s != nil {
 		e.emptyInbox()
-		e.RcvBufUsed += s.payloadSize()
-		s.IncRef()
-		e.rcvQueue.PushBack(s)
+		n := s.payloadSize()
+		e.RcvBufUsed += n
+		var p [inboxSize]byte
+		if n > len(p) || !e.joinReceived(p[:s.copyTo(p[:n])]) {
+			s.IncRef()
+			e.rcvQueue.PushBack(s)
+		}
 	} else {
 		e.RcvClosed = true
 	}
@@ -462,6 +524,13 @@ func (e *Endpoint) FastRead(p []byte) (n int, ok bool) {
 		e.rcv.nonZeroWindow()
 	}
 	return n, true
+}
+
+// append adds a copy of p to the payload.
+func (s *segment) append(p []byte) {
+	v := buffer.NewView(joinedSize) // with room for more
+	v.Write(p)
+	s.pkt.Data().AppendView(v)
 }
 
 // copyTo copies the first bytes of the payload.
