@@ -9,9 +9,11 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -61,7 +63,7 @@ func (s *System) RunLinux() (status int) {
 	random := func(b []byte) { s.calls.Random(b) }
 	total, _ := metal.Memory()
 	p := linux.New(linux.Config{
-		Machine: &ring3{booted: time.Now().Add(-time.Duration(s.calls.Monotonic()))}, Calls: s.calls, FDs: s.fds, View: s.view, Random: random, Complain: func(line string) { s.complain(strings.TrimPrefix(line, "kiln: ")) },
+		Machine: newRing3(time.Now().Add(-time.Duration(s.calls.Monotonic()))), Calls: s.calls, FDs: s.fds, View: s.view, Random: random, Complain: func(line string) { s.complain(strings.TrimPrefix(line, "kiln: ")) },
 		Windows: new(metal.Windows), Memory: total,
 	})
 	if s.ptys != nil {
@@ -153,11 +155,28 @@ func traceConfig(v string) (t linux.Trace) {
 
 // ring3 is metal as package linux wants it.
 type ring3 struct {
-	booted time.Time // when the monotonic clock was 0
-	regs   sync.Pool // of *metal.UserRegs
+	booted   time.Time    // when the monotonic clock was 0
+	regs     sync.Pool    // of *metal.UserRegs
+	gathered bool         // see newRing3
+	threads  atomic.Int32 // that were made, if gathered
+}
+
+// newRing3 also keeps all goroutines on one CPU until the program makes a second
+// thread, if the CPUs are emulated. There, waking another one costs the host more
+// than most of what the kernel does beside the program, and Go would do that for
+// each packet.
+func newRing3(booted time.Time) *ring3 {
+	r := &ring3{booted: booted, gathered: metal.Emulated() && metal.CPUs() > 1}
+	if r.gathered {
+		runtime.GOMAXPROCS(1)
+	}
+	return r
 }
 
 func (r *ring3) NewRegs() *metal.UserRegs {
+	if r.gathered && r.threads.Add(1) == 2 {
+		runtime.GOMAXPROCS(metal.CPUs())
+	}
 	if u, ok := r.regs.Get().(*metal.UserRegs); ok {
 		u.Reset()
 		return u

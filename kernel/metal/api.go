@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"unsafe"
+
+	"kiln/kernel/metal/clock"
 )
 
 // inMetal runs f in metal context. What only some programs use is reached this
@@ -90,6 +92,9 @@ func Archives() [][]byte {
 
 // CPUs returns the number of CPUs.
 func CPUs() int { return int(ncpu) }
+
+// Emulated reports whether the CPUs are emulated (QEMU's TCG).
+func Emulated() bool { return hypervisor.Kind == clock.TCG }
 
 // Memory returns the bytes of physical memory that the image left, and how many
 // of them are free.

@@ -1,10 +1,6 @@
 package metal
 
-import (
-	"unsafe"
-
-	"kiln/kernel/metal/clock"
-)
+import "unsafe"
 
 // QEMU's emulation of a CPU (TCG, as of version 7.2) loses the flags when SETcc
 // faults at its memory operand: it has turned them into another form for itself by
@@ -33,7 +29,7 @@ const (
 
 // mendFlags undoes the loss at a page fault in the kernel.
 func (t *thread) mendFlags() {
-	if hypervisor.Kind == clock.TCG && t.err&faultWrite != 0 && t.ip >= imageStart+codeBefore {
+	if Emulated() && t.err&faultWrite != 0 && t.ip >= imageStart+codeBefore {
 		r := (*wordRegs)(unsafe.Pointer(t))
 		t.flags = uintptr(flagsOfTest(peek64(t.ip-codeBefore), r, uint64(t.flags)))
 	}

@@ -97,7 +97,7 @@ func Enter(r *UserRegs) Exit {
 		case leftSyscall:
 			return ExitSyscall
 		case leftFault:
-			if r.Vec == vecPageFault && hypervisor.Kind == clock.TCG {
+			if r.Vec == vecPageFault && Emulated() {
 				r.mendFlags()
 			}
 			return ExitFault
