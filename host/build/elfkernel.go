@@ -33,6 +33,8 @@ const (
 	elfKernelName    = "kernel"
 )
 
+var elfKernelTags = []string{LinuxTag}
+
 //go:embed prebuilt
 var prebuilt embed.FS
 
@@ -162,7 +164,7 @@ func elfKernelModule(cache string) (string, error) {
 
 // buildELFKernel builds the kernel as o, whose fields are set, says.
 func (o Options) buildELFKernel(ctx context.Context) error {
-	o.Package, o.Tags, o.Ldflags = elfKernelPackage, []string{LinuxTag}, "-w"
+	o.Package, o.Tags, o.Ldflags = elfKernelPackage, elfKernelTags, "-w"
 	b, err := newBuilder(ctx, o)
 	if err != nil {
 		return err
