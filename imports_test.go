@@ -27,7 +27,7 @@ var lattice = []struct {
 	{"kernel/socket", []string{"abi", "kernel/device", "kernel/fs", "kernel/socket"}},
 	{"kernel/net", []string{"abi", "kernel/device", "kernel/fs", "kernel/metal", "kernel/net", "kernel/socket"}},
 	{"kernel/sys", []string{"abi", "kernel/fs", "kernel/sys", "kernel/metal", "kernel/socket"}},
-	{"kernel/linux/mm", []string{"abi", "kernel/fs", "kernel/linux/mm"}},
+	{"kernel/linux/mm", []string{"abi", "kernel/fs", "kernel/linux/mm", "kernel/metal"}},
 	{"kernel", []string{"abi", "kernel"}},
 	{"host", []string{"", "abi", "host"}},
 	{"cmd/kernel", []string{"abi", "kernel"}},

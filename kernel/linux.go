@@ -183,14 +183,13 @@ func (r *ring3) NewRegs() *metal.UserRegs {
 	}
 	return metal.NewUserRegs()
 }
-func (r *ring3) FreeRegs(u *metal.UserRegs)       { r.regs.Put(u) }
-func (*ring3) Enter(r *metal.UserRegs) metal.Exit { return metal.Enter(r) }
-func (*ring3) Kick(r *metal.UserRegs)             { metal.Kick(r) }
-func (*ring3) CPUs() int                          { return metal.CPUs() }
-func (*ring3) Load32(addr uint64) (uint32, bool)  { return metal.LoadUser32(addr) }
-func (*ring3) ClockPage() []byte                  { return metal.ClockPage().Bytes() }
-func (r *ring3) Monotonic() int64                 { return int64(time.Since(r.booted)) }
-func (*ring3) Features() uint32                   { return metal.CPUFeatures() }
+func (r *ring3) FreeRegs(u *metal.UserRegs)      { r.regs.Put(u) }
+func (*ring3) Kick(r *metal.UserRegs)            { metal.Kick(r) }
+func (*ring3) CPUs() int                         { return metal.CPUs() }
+func (*ring3) Load32(addr uint64) (uint32, bool) { return metal.LoadUser32(addr) }
+func (*ring3) ClockPage() []byte                 { return metal.ClockPage().Bytes() }
+func (r *ring3) Monotonic() int64                { return int64(time.Since(r.booted)) }
+func (*ring3) Features() uint32                  { return metal.CPUFeatures() }
 func (*ring3) CompareAndSwap32(addr uint64, old, new uint32) (uint32, bool) {
 	return metal.CasUser32(addr, old, new)
 }
@@ -223,9 +222,6 @@ func (*ring3) Protect(addr, n uint64, p mm.Prot) {
 func (*ring3) Move(from, to, n uint64)                  { metal.UserMove(uintptr(from), uintptr(to), uintptr(n)) }
 func (*ring3) Count(addr, n uint64) int                 { return metal.UserCount(uintptr(addr), uintptr(n)) }
 func (*ring3) Present(addr uint64) (there, used uint32) { return metal.UserPresent(uintptr(addr)) }
-func (*ring3) CopyIn(b []byte, addr uint64) int         { return metal.CopyIn(b, addr) }
-func (*ring3) CopyOut(addr uint64, b []byte) int        { return metal.CopyOut(addr, b) }
-func (*ring3) Zero(addr uint64, n int) int              { return metal.ZeroUser(addr, n) }
 func (*ring3) Kind(addr uint64) (mm.Kind, bool) {
 	k, ok := metal.UserKind(uintptr(addr))
 	return mm.Kind(k), ok

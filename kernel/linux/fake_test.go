@@ -72,7 +72,7 @@ func (m *machine) user(r *metal.UserRegs) *user {
 	return u
 }
 
-// Enter implements Machine.
+// Enter implements Enterer.
 func (m *machine) Enter(r *metal.UserRegs) metal.Exit {
 	u := m.user(r)
 	if u.want.Swap(false) {

@@ -15,10 +15,7 @@ type Machine interface {
 	// FreeRegs takes back the registers of a thread that has ended. They may
 	// be kicked still.
 	FreeRegs(*metal.UserRegs)
-	// Enter runs ring 3 until the program makes a system call, faults, or is
-	// kicked.
-	Enter(*metal.UserRegs) metal.Exit
-	// Kick makes Enter return soon, also if it is only about to be called.
+	// Kick makes metal.Enter return soon, also if it is only about to be called.
 	Kick(*metal.UserRegs)
 	// Load32 and CompareAndSwap32 are atomic accesses to the program's memory.
 	// ok false: the page is not there, or not writable.

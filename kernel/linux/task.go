@@ -55,7 +55,7 @@ type Task struct {
 // run is the thread's goroutine.
 func (t *Task) run() {
 	for !t.ended && !t.p.ending.Load() {
-		switch t.p.m.Enter(t.regs) {
+		switch t.enter() {
 		case metal.ExitSyscall:
 			t.syscall()
 		case metal.ExitFault:

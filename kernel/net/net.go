@@ -17,7 +17,6 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -47,18 +46,17 @@ const (
 
 // Network implements socket.Network.
 type Network struct {
-	stack  *stack.Stack
-	clock  *clock
-	flows  flowTable
-	udp    datagrams
-	config socket.Config
-	unix   *socket.Unix
-	nics   []*nic
-	static static
-	events serial // runs what the stack's callbacks may not do themselves
-	stop   chan struct{}
-	// netlinkPorts counts the port IDs given to netlink sockets.
-	netlinkPorts atomic.Uint32
+	stack        *stack.Stack
+	clock        *clock
+	flows        flowTable
+	udp          datagrams
+	config       socket.Config
+	unix         *socket.Unix
+	nics         []*nic
+	static       static
+	events       serial // runs what the stack's callbacks may not do themselves
+	stop         chan struct{}
+	netlinkPorts netlinkPorts
 
 	once        sync.Once
 	configured  chan struct{} // closed when IPv4 has an address, or is given up

@@ -54,22 +54,59 @@ func (s *netlink) Bind(a socket.Addr) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.port != 0 && a.ID != 0 && a.ID != s.port {
+	switch {
+	case s.port == 0:
+		return s.bindLocked(a.ID)
+	case a.ID != 0 && a.ID != s.port:
 		return syscall.EINVAL
-	}
-	if s.port = a.ID; s.port == 0 {
-		s.bindLocked()
 	}
 	return nil
 }
 
-// bindLocked takes a port ID: the process's for the first socket, as Linux.
-func (s *netlink) bindLocked() {
-	if id := s.net.netlinkPorts.Add(1); id == 1 {
-		s.port = 1
-	} else {
-		s.port = -id
+// bindLocked takes a port ID; 0: any. The caller holds mu.
+func (s *netlink) bindLocked(id uint32) error {
+	id, ok := s.net.netlinkPorts.take(id)
+	if !ok {
+		return syscall.EADDRINUSE
 	}
+	s.port = id
+	return nil
+}
+
+// netlinkPorts are the port IDs in use. The zero value is ready.
+type netlinkPorts struct {
+	mu   sync.Mutex
+	used map[uint32]bool
+	last uint32
+}
+
+// take takes an ID, or any one if id is 0: the process's if it is free, as Linux.
+func (p *netlinkPorts) take(id uint32) (uint32, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if id != 0 && p.used[id] {
+		return 0, false
+	}
+	for id == 0 {
+		if id = -p.last; p.last == 0 {
+			id = 1
+		}
+		if p.used[id] {
+			p.last, id = p.last+1, 0
+		}
+	}
+	if p.used == nil {
+		p.used = make(map[uint32]bool)
+	}
+	p.used[id] = true
+	return id, true
+}
+
+func (p *netlinkPorts) free(id uint32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.used, id)
+	p.last = 0
 }
 
 func (s *netlink) Connect(a socket.Addr) error {
@@ -91,6 +128,9 @@ func (s *netlink) Close() error {
 	if s.closed.Swap(true) {
 		return syscall.EBADF
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.net.netlinkPorts.free(s.port)
 	return nil
 }
 
@@ -177,7 +217,7 @@ func (s *netlink) Send(m *socket.Message, _ int) (int, error) {
 	}
 	s.mu.Lock()
 	if s.port == 0 {
-		s.bindLocked()
+		s.bindLocked(0)
 	}
 	port := s.port
 	s.mu.Unlock()
@@ -309,12 +349,16 @@ func (d *dump) flush() {
 	}
 }
 
-// fail answers with an error and the header of the request.
+// fail answers with an error and the request, or with the request's header if e is
+// 0: an acknowledgement.
 func (d *dump) fail(e syscall.Errno, req []byte) {
+	if e == 0 {
+		req = req[:syscall.NLMSG_HDRLEN]
+	}
 	d.begin(syscall.NLMSG_ERROR)
-	d.msg[6] = 0
+	d.single()
 	d.msg = binary.LittleEndian.AppendUint32(d.msg, uint32(-int32(e)))
-	d.msg = append(d.msg, req[:syscall.NLMSG_HDRLEN]...)
+	d.msg = append(d.msg, req...)
 	d.end()
 	d.flush()
 }

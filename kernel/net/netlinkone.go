@@ -41,15 +41,18 @@ func (n *Network) answerOne(d *dump, typ uint16, b []byte) bool {
 	body := b[syscall.NLMSG_HDRLEN:]
 	var err syscall.Errno
 	switch {
-	case typ == syscall.RTM_GETLINK && len(body) >= ifInfoSize:
+	case typ == syscall.RTM_GETLINK && len(body) < ifInfoSize, typ == syscall.RTM_GETROUTE && len(body) < rtMsgSize:
+		err = syscall.EINVAL
+	case typ == syscall.RTM_GETLINK:
 		err = n.oneLink(d, tcpip.NICID(binary.LittleEndian.Uint32(body[4:])), netlinkAttr(body[ifInfoSize:], syscall.IFLA_IFNAME))
-	case typ == syscall.RTM_GETROUTE && len(body) >= rtMsgSize:
+	case typ == syscall.RTM_GETROUTE:
 		<-n.configured
 		err = n.oneRoute(d, body[0], netlinkAttr(body[rtMsgSize:], syscall.RTA_DST))
 	default:
 		return false
 	}
-	if err != 0 {
+	if err != 0 || binary.LittleEndian.Uint16(b[6:])&syscall.NLM_F_ACK != 0 {
+		d.flush()
 		d.fail(err, b)
 	}
 	d.flush()
@@ -73,6 +76,9 @@ func netlinkAttr(b []byte, typ uint16) []byte {
 
 func (n *Network) oneLink(d *dump, id tcpip.NICID, name []byte) syscall.Errno {
 	name = bytes.TrimRight(name, "\x00")
+	if id == 0 && len(name) == 0 {
+		return syscall.EINVAL
+	}
 	found := false
 	n.eachNIC(func(have tcpip.NICID, i stack.NICInfo) {
 		if !found && (have == id || id == 0 && len(name) > 0 && i.Name == string(name)) {

@@ -125,6 +125,11 @@ func (s *unixSocket) Bind(a Addr) error {
 	case s.state.Load() == unixClosed:
 		return syscall.EBADF
 	case s.name.Path != "":
+		if a.Path != "" && a.Path[0] != 0 && s.u.names != nil {
+			if _, err := s.u.names.FindSocket(a.Path); err == nil || err == syscall.ECONNREFUSED {
+				return syscall.EADDRINUSE
+			}
+		}
 		return syscall.EINVAL
 	case a.Path == "":
 		s.u.autobind(s)

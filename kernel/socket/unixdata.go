@@ -143,6 +143,9 @@ func (s *unixSocket) receiver(a Addr) (*unixSocket, error) {
 		return nil, syscall.EBADF
 	case s.stream():
 		if s.state.Load() != unixConnected {
+			if a.Family != 0 && s.typ == syscall.SOCK_STREAM {
+				return nil, syscall.EOPNOTSUPP
+			}
 			return nil, syscall.ENOTCONN
 		}
 		if a.Family != 0 && s.typ == syscall.SOCK_STREAM {

@@ -9,7 +9,7 @@ import (
 // CopyIn copies from the program's memory. EFAULT: it may not be read, or
 // ErrNoMemory; dst may have been filled in part.
 func (s *Space) CopyIn(dst []byte, addr uint64) error {
-	if valid(addr, len(dst)) && s.pages.CopyIn(dst, addr) == len(dst) {
+	if valid(addr, len(dst)) && s.copyIn(dst, addr) == len(dst) {
 		return nil // it mostly is that simple
 	}
 	_, err := s.CopyInSome(dst, addr)
@@ -21,12 +21,12 @@ func (s *Space) CopyInSome(dst []byte, addr uint64) (int, error) {
 	if !valid(addr, len(dst)) {
 		return 0, syscall.EFAULT
 	}
-	done := s.pages.CopyIn(dst, addr)
+	done := s.copyIn(dst, addr)
 	for done < len(dst) {
 		if err := s.touch(addr+uint64(done), ProtRead); err != nil {
 			return done, err
 		}
-		done += s.pages.CopyIn(dst[done:], addr+uint64(done))
+		done += s.copyIn(dst[done:], addr+uint64(done))
 	}
 	return done, nil
 }
@@ -34,7 +34,7 @@ func (s *Space) CopyInSome(dst []byte, addr uint64) (int, error) {
 // CopyOut copies to the program's memory. EFAULT: it may not be written, or
 // ErrNoMemory; a part may have been copied.
 func (s *Space) CopyOut(addr uint64, src []byte) error {
-	if valid(addr, len(src)) && s.pages.CopyOut(addr, src) == len(src) {
+	if valid(addr, len(src)) && s.copyOut(addr, src) == len(src) {
 		return nil
 	}
 	_, err := s.CopyOutSome(addr, src)
@@ -46,12 +46,12 @@ func (s *Space) CopyOutSome(addr uint64, src []byte) (int, error) {
 	if !valid(addr, len(src)) {
 		return 0, syscall.EFAULT
 	}
-	done := s.pages.CopyOut(addr, src)
+	done := s.copyOut(addr, src)
 	for done < len(src) {
 		if err := s.touch(addr+uint64(done), ProtWrite); err != nil {
 			return done, err
 		}
-		done += s.pages.CopyOut(addr+uint64(done), src[done:])
+		done += s.copyOut(addr+uint64(done), src[done:])
 	}
 	return done, nil
 }
@@ -62,7 +62,7 @@ func (s *Space) TryCopyOut(addr uint64, src []byte) int {
 	if !valid(addr, len(src)) {
 		return 0
 	}
-	return s.pages.CopyOut(addr, src)
+	return s.copyOut(addr, src)
 }
 
 // TryZero is TryCopyOut of n zeroes.
@@ -70,7 +70,7 @@ func (s *Space) TryZero(addr uint64, n int) int {
 	if !valid(addr, n) {
 		return 0
 	}
-	return s.pages.Zero(addr, n)
+	return s.zero(addr, n)
 }
 
 // CopyString copies a string that ends with a zero byte. ENAMETOOLONG: there is

@@ -106,14 +106,6 @@ type Pages interface {
 	Present(addr uint64) (there, used uint32)
 	// Count returns how many pages there are in a range.
 	Count(addr, n uint64) int
-
-	// CopyIn copies from the program's memory, CopyOut to it, as its rights
-	// allow. They return how far they came before a fault. addr may be any
-	// number.
-	CopyIn(dst []byte, addr uint64) int
-	CopyOut(addr uint64, src []byte) int
-	// Zero is CopyOut of n zeroes.
-	Zero(addr uint64, n int) int
 }
 
 // File is an open file; *fs.File is one.

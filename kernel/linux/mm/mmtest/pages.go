@@ -388,15 +388,15 @@ func (m *Machine) Count(addr, n uint64) (count int) {
 	return count
 }
 
-// CopyIn implements mm.Pages.
+// CopyIn implements mm.Access.
 func (m *Machine) CopyIn(dst []byte, addr uint64) int {
 	return m.copy(addr, len(dst), mm.ProtRead, func(page []byte, done int) { copy(dst[done:], page) })
 }
 
-// Zero implements mm.Pages.
+// Zero implements mm.Access.
 func (m *Machine) Zero(addr uint64, n int) int { return m.CopyOut(addr, make([]byte, n)) }
 
-// CopyOut implements mm.Pages.
+// CopyOut implements mm.Access.
 func (m *Machine) CopyOut(addr uint64, src []byte) int {
 	return m.copy(addr, len(src), mm.ProtWrite, func(page []byte, done int) { copy(page, src[done:]) })
 }
