@@ -29,7 +29,7 @@ func TestHoles(t *testing.T) {
 	}
 	defer host.Close()
 	v := NewView(New(NewRamFS("tmpfs", 0o755)))
-	own, err := v.Memfd("f", false)
+	own, err := v.Memfd("f", false, false)
 	if err != nil {
 		t.Fatal(err)
 	}

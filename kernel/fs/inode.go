@@ -145,6 +145,9 @@ func (i *Inode) Chmod(c *Cred, perm uint32) error {
 	if !c.owns(i.uid) {
 		return syscall.EPERM
 	}
+	if m, ok := i.ops.(*memFile); ok && (i.perm^perm)&0o111 != 0 && m.execSealed() {
+		return syscall.EPERM
+	}
 	i.perm = perm & 0o7777
 	if !c.root() && !c.inGroup(i.gid) {
 		i.perm &^= syscall.S_ISGID

@@ -40,7 +40,7 @@ const (
 func (m *memFile) Map(from Memory, off, n int64, write bool) ([]byte, error) {
 	m.data.Lock()
 	defer m.data.Unlock()
-	if write && m.seals&sealWrite != 0 {
+	if write && m.seals&sealsWriting != 0 {
 		return nil, syscall.EPERM
 	}
 	if n > maxWindow || off > maxWindow {

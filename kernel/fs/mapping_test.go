@@ -101,18 +101,18 @@ func testWindow(t *testing.T, name string, mem Memory, r *rand.Rand) {
 
 func TestSealMapped(t *testing.T) {
 	v := view(t)
-	f, err := v.Memfd("m", true)
+	f, err := v.Memfd("m", true, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.Truncate(4096)
 	m := f.Ops().(*memFile)
 	m.Map(heap{}, 0, 4096, true)
-	if _, err := m.Seals(sealWrite); err != syscall.EBUSY {
+	if err := f.AddSeals(sealWrite); err != syscall.EBUSY {
 		t.Error("mapped:", err)
 	}
 	m.Unmap(heap{})
-	if _, err := m.Seals(sealWrite); err != nil {
+	if err := f.AddSeals(sealWrite); err != nil {
 		t.Error("unmapped:", err)
 	}
 }

@@ -175,12 +175,18 @@ func (v *View) unnamed(dir Path, i *Inode, name string, flags int) (*File, error
 }
 
 // Memfd does what memfd_create(2) does; the file does not live in any
-// directory. sealable: seals may be added.
-func (v *View) Memfd(name string, sealable bool) (*File, error) {
+// directory. sealable: seals may be added. noExec: it is not executable, and sealed
+// to stay so.
+func (v *View) Memfd(name string, sealable, noExec bool) (*File, error) {
 	i := newMemFile(v.root.mnt.fs, 0o777)
 	i.nlink = 0
 	m := i.ops.(*memFile)
-	if m.memfd = true; !sealable {
+	m.memfd = true
+	switch {
+	case noExec:
+		i.perm = 0o666
+		m.seals = sealExec
+	case !sealable:
 		m.seals = sealSeal
 	}
 	return v.unnamed(v.root, i, "memfd:"+name, syscall.O_RDWR)

@@ -148,7 +148,7 @@ func (m *memFile) write(p []byte, off int64) (int, error) {
 	if m.seals&sealGrow != 0 && off+int64(len(p)) > m.size {
 		p = p[:max(0, m.size&^(mapPage-1)-off)] // page by page, as Linux
 	}
-	if m.seals&sealWrite != 0 || len(p) == 0 {
+	if m.seals&sealsWriting != 0 || len(p) == 0 {
 		return 0, syscall.EPERM
 	}
 	done := m.window.write(p, off)
@@ -248,7 +248,7 @@ func (m *memFile) Allocate(mode uint32, off, n int64) error {
 	switch mode {
 	case 0, fallocKeepSize:
 	case fallocPunchHole | fallocKeepSize, fallocZeroRange, fallocZeroRange | fallocKeepSize:
-		if m.seals&sealWrite != 0 {
+		if m.seals&sealsWriting != 0 {
 			return syscall.EPERM
 		}
 		if fits {
@@ -260,38 +260,69 @@ func (m *memFile) Allocate(mode uint32, off, n int64) error {
 	if !fits {
 		return syscall.EFBIG
 	}
+	if mode&fallocPunchHole == 0 && m.seals&sealGrow != 0 && off+n > m.size {
+		return syscall.EPERM
+	}
 	if mode&fallocKeepSize == 0 {
-		if m.seals&sealGrow != 0 && off+n > m.size {
-			return syscall.EPERM
-		}
 		m.size = max(m.size, off+n)
 	}
 	m.modified()
 	return nil
 }
 
-// Seals of memfd_create(2).
+// Seals of memfd_create(2), in the order of their numbers.
 const (
-	sealSeal   = 1
-	sealShrink = 2
-	sealGrow   = 4
-	sealWrite  = 8
+	sealSeal = 1 << iota
+	sealShrink
+	sealGrow
+	sealWrite
+	sealFutureWrite
+	sealExec
+	allSeals = 1<<iota - 1
+
+	sealsWriting = sealWrite | sealFutureWrite
 )
 
-// Seals returns the seals, and adds some if add is not 0. EBUSY: the file is
-// mapped to be written.
-func (m *memFile) Seals(add uint32) (uint32, error) {
-	m.data.Lock()
-	defer m.data.Unlock()
-	if !m.memfd {
+// Seals returns the seals of a file that memfd_create(2) has made. EINVAL: it has
+// not.
+func (f *File) Seals() (uint32, error) {
+	m, ok := f.ops.(*memFile)
+	if !ok || !m.memfd {
 		return 0, syscall.EINVAL
 	}
-	if add != 0 && m.seals&sealSeal != 0 {
-		return 0, syscall.EPERM
+	m.data.RLock()
+	defer m.data.RUnlock()
+	return m.seals, nil
+}
+
+// AddSeals adds seals. EBUSY: the file is mapped to be written; EPERM: it is open
+// for reading, or sealed against seals.
+func (f *File) AddSeals(add uint32) error {
+	if !f.writable() {
+		return syscall.EPERM
 	}
-	if add&sealWrite != 0 && m.window.wrote {
-		return 0, syscall.EBUSY
+	m, ok := f.ops.(*memFile)
+	if add&^allSeals != 0 || !ok || !m.memfd {
+		return syscall.EINVAL
+	}
+	if add&sealExec != 0 && f.inode.Stat().Mode&0o111 != 0 {
+		add |= sealShrink | sealGrow | sealsWriting // the code in it stays as it is
+	}
+	m.data.Lock()
+	defer m.data.Unlock()
+	switch {
+	case m.seals&sealSeal != 0:
+		return syscall.EPERM
+	case add&sealWrite != 0 && m.window.wrote:
+		return syscall.EBUSY
 	}
 	m.seals |= add
-	return m.seals, nil
+	return nil
+}
+
+// execSealed reports whether nothing may be made executable, or no longer be.
+func (m *memFile) execSealed() bool {
+	m.data.RLock()
+	defer m.data.RUnlock()
+	return m.seals&sealExec != 0
 }

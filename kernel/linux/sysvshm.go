@@ -84,7 +84,7 @@ func shmget(t *Task, a *[6]uint64) (uint64, error) {
 		case n >= shmMNI:
 			return nil, syscall.ENOSPC
 		}
-		f, err := t.p.view.Memfd("", false)
+		f, err := t.p.view.Memfd("", false, false)
 		if err != nil {
 			return nil, err
 		}

@@ -65,10 +65,6 @@ const (
 	fGetOwner    = 9
 )
 
-type sealer interface {
-	Seals(add uint32) (uint32, error)
-}
-
 type sized interface {
 	Capacity(size int) (int, error)
 }
@@ -135,18 +131,11 @@ func fcntlKind(f *fs.File, a args) (uintptr, error) {
 			return ret(p.Capacity(size))
 		}
 		return 0, syscall.EBADF
-	case fAddSeals, fGetSeals:
-		if s, ok := f.Ops().(sealer); ok {
-			add := uint32(0)
-			if a.a2 == fAddSeals {
-				add = uint32(a.a3)
-			}
-			n, err := s.Seals(add)
-			if add != 0 {
-				n = 0
-			}
-			return uintptr(n), err
-		}
+	case fGetSeals:
+		n, err := f.Seals()
+		return uintptr(n), err
+	case fAddSeals:
+		return none(f.AddSeals(uint32(a.a3)))
 	}
 	return 0, syscall.EINVAL
 }

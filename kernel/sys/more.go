@@ -344,8 +344,8 @@ func closeRange(c *Calls, a args) (uintptr, error) {
 }
 
 func memfdCreate(c *Calls, a args) (uintptr, error) {
-	const cloexec, sealing = 1, 2
-	if a.a2&^(cloexec|sealing|8|16) != 0 {
+	const cloexec, sealing, noExec, exec = 1, 2, 8, 16
+	if a.a2&^(cloexec|sealing|noExec|exec) != 0 || a.a2&(noExec|exec) == noExec|exec {
 		return 0, syscall.EINVAL
 	}
 	name, err := str(c, a.p1)
@@ -355,7 +355,7 @@ func memfdCreate(c *Calls, a args) (uintptr, error) {
 	if len(name) > 249 {
 		return 0, syscall.EINVAL
 	}
-	f, err := c.view.Memfd(name, a.a2&sealing != 0)
+	f, err := c.view.Memfd(name, a.a2&sealing != 0, a.a2&noExec != 0)
 	if err != nil {
 		return 0, err
 	}

@@ -694,10 +694,10 @@ func TestTruncateBesideFault(t *testing.T) {
 
 func TestSealed(t *testing.T) {
 	s := newSpace(t)
-	f, err := s.view.Memfd("m", true)
+	f, err := s.view.Memfd("m", true, false)
 	s.must(err)
 	s.must(f.Truncate(page))
-	f.Ops().(interface{ Seals(uint32) (uint32, error) }).Seals(8)
+	f.AddSeals(8)
 	_, err = s.s.Mmap(0, page, rw, mm.MapShared, f, 0)
 	wantErr(t, "to write", err, syscall.EPERM)
 	at, err := s.s.Mmap(0, page, mm.ProtRead, mm.MapShared, f, 0)
