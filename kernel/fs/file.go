@@ -251,7 +251,7 @@ func (f *File) readAt(off int64, p []byte) (int, error) {
 	case off < 0:
 		return 0, syscall.EINVAL
 	case !f.readable():
-		return 0, syscall.EBADF
+		return 0, f.unpositioned()
 	case f.can.readAt != nil:
 		return f.can.readAt.ReadAt(off, p)
 	case f.inode != nil && f.inode.IsDir():
@@ -279,7 +279,7 @@ func (f *File) writeAt(off int64, p []byte) (int, error) {
 	case off < 0:
 		return 0, syscall.EINVAL
 	case !f.writable():
-		return 0, syscall.EBADF
+		return 0, f.unpositioned()
 	case ok && f.flags.Load()&syscall.O_APPEND != 0:
 		if a, ok := f.ops.(Appender); ok {
 			n, _, err := a.Append(p)
@@ -306,10 +306,22 @@ func (f *File) unseekable() error {
 	return nil
 }
 
+// unpositioned is the error for an access at a position that the descriptor does
+// not allow: whether there are positions is asked first.
+func (f *File) unpositioned() error {
+	if f.can.readAt == nil && f.flags.Load()&oPath == 0 && f.unseekable() != nil {
+		return syscall.ESPIPE
+	}
+	return syscall.EBADF
+}
+
 // Seek does what lseek(2) does.
 func (f *File) Seek(off int64, whence int) (int64, error) {
 	if f.flags.Load()&oPath != 0 {
 		return 0, syscall.EBADF
+	}
+	if whence < 0 || whence > 4 {
+		return 0, syscall.EINVAL
 	}
 	if _, ok := f.ops.(Unseeking); ok {
 		return 0, nil

@@ -16,6 +16,9 @@ func (v *View) OpenRestricted(at Path, name string, flags int, mode uint32, rest
 		flags &= oPath | syscall.O_DIRECTORY | syscall.O_NOFOLLOW | syscall.O_CLOEXEC
 	}
 	if flags&oTmpfile == oTmpfile {
+		if flags&syscall.O_CREAT != 0 {
+			return nil, syscall.EINVAL
+		}
 		return v.openTemp(at, name, flags, mode, restrict)
 	}
 	create := flags&syscall.O_CREAT != 0

@@ -5,6 +5,7 @@ package fs
 // by doubling up to its capacity.
 
 import (
+	"math"
 	"sync"
 	"syscall"
 )
@@ -151,6 +152,9 @@ func (p *pipe) take(b []byte) int {
 	return n
 }
 
+// discard loses what is in the pipe.
+func (p *pipe) discard() { p.buf, p.start, p.n, p.packets = nil, 0, 0, nil }
+
 func (p *pipe) put(b []byte) {
 	if p.n+len(b) > len(p.buf) {
 		size := max(512, len(p.buf))
@@ -181,7 +185,10 @@ func (e *pipeEnd) Capacity(size int) (int, error) {
 	if size == 0 {
 		return p.limit, nil
 	}
-	if size < 0 || size > pipeMax {
+	if size < 0 || size > math.MaxInt32+1 {
+		return 0, syscall.EINVAL
+	}
+	if size > pipeMax {
 		return 0, syscall.EPERM
 	}
 	limit := pipeBuf
@@ -239,6 +246,9 @@ func (e *pipeEnd) Close() error {
 		p.writers--
 	}
 	noReader, noWriter := p.readers == 0, p.writers == 0
+	if noReader && noWriter {
+		p.discard()
+	}
 	p.mu.Unlock()
 	if noReader {
 		p.wr.Notify(Err | Out)

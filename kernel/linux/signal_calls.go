@@ -412,6 +412,9 @@ type signalFile struct {
 
 func (*signalFile) FileName() string { return "anon_inode:[signalfd]" }
 
+// Unseeking implements fs.Unseeking.
+func (*signalFile) Unseeking() {}
+
 func (f *signalFile) Ready() uint32 {
 	f.p.mu.Lock()
 	defer f.p.mu.Unlock()

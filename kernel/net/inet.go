@@ -266,6 +266,7 @@ func (s *inet) Accept() (socket.Socket, socket.Addr, error) {
 		return nil, socket.Addr{}, errno(e)
 	}
 	c := s.net.wrap(s.family, s.typ, s.proto, ep, wq)
+	c.inherit(s)
 	c.joinFlow()
 	return c, c.sockAddr(peer), nil
 }

@@ -359,6 +359,7 @@ func (d *dump) fail(e syscall.Errno, req []byte) {
 	d.single()
 	d.msg = binary.LittleEndian.AppendUint32(d.msg, uint32(-int32(e)))
 	d.msg = append(d.msg, req...)
+	d.msg = append(d.msg, make([]byte, -len(req)&3)...)
 	d.end()
 	d.flush()
 }

@@ -6,6 +6,7 @@ package net
 
 import (
 	"encoding/binary"
+	"maps"
 	"sync/atomic"
 	"syscall"
 
@@ -59,6 +60,8 @@ type keptOptions struct {
 	hints          [hints]int32
 	// timestamp is SO_TIMESTAMP, SO_TIMESTAMPNS, or 0.
 	timestamp atomic.Int32
+	// bequest is what has been set, by option, of a stream.
+	bequest map[*option][]byte
 }
 
 // Hints: options that may change how well something works but not what it
@@ -226,13 +229,48 @@ func (s *inet) SetOption(level, name int, val []byte) error {
 	}
 	s.net.clock.tick() // for options with times
 	defer s.forgetWays()
+	err := s.setOption(o, val)
+	if err == nil && s.tcp != nil {
+		s.bequeath(o, val)
+	}
+	return err
+}
+
+// bequeath keeps an option that has been set for the connections that a listener
+// accepts.
+func (s *inet) bequeath(o *option, val []byte) {
+	switch o.name {
+	case syscall.TCP_DEFER_ACCEPT, tcpFastOpen:
+		if o.level == syscall.SOL_TCP {
+			return
+		}
+	}
+	s.optMu.Lock()
+	defer s.optMu.Unlock()
+	if s.kept.bequest == nil {
+		s.kept.bequest = make(map[*option][]byte)
+	}
+	s.kept.bequest[o] = append([]byte(nil), val...)
+}
+
+// inherit sets what was set for the listener.
+func (s *inet) inherit(listener *inet) {
+	listener.optMu.Lock()
+	bequest := maps.Clone(listener.kept.bequest)
+	listener.optMu.Unlock()
+	for o, val := range bequest {
+		s.setOption(o, val) // what a connection does not take any more stays as it is
+	}
+}
+
+func (s *inet) setOption(o *option, val []byte) error {
 	if o.set != nil {
 		return o.set(s, val)
 	}
 	if o.setFlag == nil && o.number == nil && o.hint == 0 {
 		return syscall.ENOPROTOOPT
 	}
-	v, err := optionInt(level, val)
+	v, err := optionInt(o.level, val)
 	switch {
 	case err != nil:
 		return err

@@ -106,6 +106,11 @@ func (s *unixSocket) Send(m *Message, flags int) (int, error) {
 		return 0, syscall.EPIPE
 	}
 	if to.state.Load() == unixClosed {
+		if s.typ == syscall.SOCK_SEQPACKET {
+			if e := syscall.Errno(s.failure.Swap(0)); e != 0 {
+				return 0, e
+			}
+		}
 		if s.stream() {
 			return 0, syscall.EPIPE
 		}

@@ -126,7 +126,7 @@ func fcntlKind(f *fs.File, a args) (uintptr, error) {
 		if p, ok := f.Ops().(sized); ok {
 			size := 0
 			if a.a2 == fSetPipeSize {
-				size = max(int(a.a3), 1)
+				size = max(int(uint32(a.a3)), 1)
 			}
 			return ret(p.Capacity(size))
 		}

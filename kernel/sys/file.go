@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"math"
 	"syscall"
 
 	"kiln/kernel/fs"
@@ -247,20 +248,36 @@ func unless(done int, err error) error {
 
 // sendfile reads a file that has positions, as Linux's does.
 func sendfile(c *Calls, a args) (uintptr, error) {
-	out, err := c.file(a.a1)
-	if err != nil {
-		return 0, err
+	var r ranges
+	if !isNull(a.p3) {
+		off, err := get[int64](c, a.p3)
+		if err != nil {
+			return 0, err
+		}
+		r.in = &off
 	}
 	in, err := c.file(a.a2)
 	if err != nil {
 		return 0, err
 	}
-	if _, ok := in.Ops().(fs.ReaderAt); !ok || out.Flags()&syscall.O_APPEND != 0 {
+	_, ok := in.Ops().(fs.ReaderAt)
+	switch {
+	case in.Flags()&syscall.O_ACCMODE == syscall.O_WRONLY:
+		return 0, syscall.EBADF
+	case !ok && r.in != nil:
+		return 0, syscall.ESPIPE
+	case r.in != nil && (*r.in < 0 || *r.in > math.MaxInt64-int64(min(a.a4, maxRW))) || int64(a.a4) < 0:
 		return 0, syscall.EINVAL
 	}
-	r, err := c.offsets(a.p3, null())
+	out, err := c.file(a.a1)
 	if err != nil {
 		return 0, err
+	}
+	switch {
+	case out.Flags()&syscall.O_ACCMODE == syscall.O_RDONLY:
+		return 0, syscall.EBADF
+	case !ok || out.Flags()&syscall.O_APPEND != 0:
+		return 0, syscall.EINVAL
 	}
 	return c.transfer(in, out, r, a.p3, null(), a.a4)
 }
@@ -340,6 +357,10 @@ func overlap(in, out *fs.File, r ranges, n uintptr) bool {
 
 // transfer is copyFile; new offsets go to pin and pout.
 func (c *Calls) transfer(in, out *fs.File, r ranges, pin, pout pointer, n uintptr) (uintptr, error) {
+	n, err := c.room(out, n, r.out)
+	if err != nil {
+		return 0, err
+	}
 	done, err := c.copyFile(in, out, r.in, r.out, int(min(n, maxRW)))
 	if r.in != nil {
 		if err := put(c, pin, *r.in); err != nil {

@@ -32,6 +32,17 @@ func (c *Calls) fit(f *fs.File, n uintptr, off int64) (uintptr, error) {
 	return uintptr(min(uint64(n), limit-uint64(off))), nil
 }
 
+// room is fit for copies from another file. off nil: at out's position.
+func (c *Calls) room(out *fs.File, n uintptr, off *int64) (uintptr, error) {
+	switch {
+	case c.shared.room.Load() == 0:
+		return n, nil
+	case off == nil:
+		return c.fit(out, n, noOffset)
+	}
+	return c.fit(out, n, *off)
+}
+
 func (c *Calls) tooLarge() error {
 	c.signal(int(syscall.SIGXFSZ))
 	return syscall.EFBIG

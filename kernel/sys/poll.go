@@ -46,19 +46,26 @@ func epollCreate(c *Calls, a args) (uintptr, error) {
 }
 
 func epollCtl(c *Calls, a args) (uintptr, error) {
-	e, err := c.epoll(a.a1)
-	if err != nil {
-		return 0, err
+	var ev syscall.EpollEvent
+	var err error
+	if a.a2 != event.Delete {
+		if ev, err = get[syscall.EpollEvent](c, a.p4); err != nil {
+			return 0, err
+		}
+	}
+	e, notEpoll := c.epoll(a.a1)
+	if notEpoll != nil && notEpoll != syscall.EINVAL {
+		return 0, notEpoll
 	}
 	f, err := c.file(a.a3)
 	if err != nil {
 		return 0, err
 	}
-	var ev syscall.EpollEvent
-	if a.a2 != event.Delete {
-		if ev, err = get[syscall.EpollEvent](c, a.p4); err != nil {
-			return 0, err
-		}
+	if _, ok := f.Ops().(fs.Pollable); !ok {
+		return 0, syscall.EPERM
+	}
+	if notEpoll != nil {
+		return 0, notEpoll
 	}
 	if _, nested := f.Ops().(*event.Epoll); nested { // two at once could make a loop
 		c.epolls.Lock()
@@ -184,7 +191,7 @@ func (c *Calls) ready(fd int32, events int16) int16 {
 		return 0
 	}
 	f := c.fds.File(int(fd))
-	if f == nil {
+	if f == nil || f.PathOnly() {
 		return pollNval
 	}
 	ev := f.Ready()
@@ -220,9 +227,10 @@ func selectCall(c *Calls, a args) (uintptr, error) {
 	if err != nil {
 		return 0, err
 	}
-	if t.Sec < 0 || t.Usec < 0 {
+	if t.Sec += t.Usec / 1e6; t.Sec < 0 || t.Usec%1e6 < 0 {
 		return 0, syscall.EINVAL
 	}
+	t.Usec %= 1e6
 	timeout := time.Duration(1<<63 - 1)
 	if t.Sec < 1<<33 {
 		timeout = time.Duration(t.Nano())
@@ -334,6 +342,9 @@ type clockTimer struct {
 	clock uintptr
 }
 
+// Unseeking implements fs.Unseeking.
+func (*clockTimer) Unseeking() {}
+
 func (c *Calls) timer(fd uintptr) (*clockTimer, error) {
 	f, err := c.file(fd)
 	if err != nil {
@@ -346,16 +357,16 @@ func (c *Calls) timer(fd uintptr) (*clockTimer, error) {
 }
 
 func timerfdSettime(c *Calls, a args) (uintptr, error) {
-	t, err := c.timer(a.a1)
-	if err != nil {
-		return 0, err
-	}
 	spec, err := get[itimerspec](c, a.p3)
 	if err != nil {
 		return 0, err
 	}
 	if a.a2&^3 != 0 {
 		return 0, syscall.EINVAL
+	}
+	t, err := c.timer(a.a1)
+	if err != nil {
+		return 0, err
 	}
 	value, err := duration(spec.value)
 	if err != nil {

@@ -22,11 +22,11 @@ func pipeOf(f *fs.File) fs.PipeEnd {
 }
 
 func splice(c *Calls, a args) (uintptr, error) {
-	if a.a6&^spliceFlags != 0 {
-		return 0, syscall.EINVAL
-	}
 	if a.a5 == 0 {
 		return 0, nil
+	}
+	if a.a6&^spliceFlags != 0 {
+		return 0, syscall.EINVAL
 	}
 	in, err := c.file(a.a1)
 	if err != nil {
@@ -54,8 +54,14 @@ func splice(c *Calls, a args) (uintptr, error) {
 	if err != nil {
 		return 0, err
 	}
+	size := a.a5
+	if to == nil {
+		if size, err = c.room(out, size, r.out); err != nil {
+			return 0, err
+		}
+	}
 	m := move{c: c, in: in, out: out, from: from, to: to, at: r, nonblock: a.a6&spliceNonblock != 0}
-	n, err := m.run(int(min(a.a5, maxRW)))
+	n, err := m.run(int(min(size, maxRW)))
 	if r.in != nil {
 		if err := put(c, a.p2, *r.in); err != nil {
 			return 0, err

@@ -277,6 +277,9 @@ func (e *Epoll) report(it *item) (ev Event, level bool) {
 	return ev, want.Events&(edge|oneShot) == 0
 }
 
+// Unseeking implements fs.Unseeking.
+func (*Epoll) Unseeking() {}
+
 // Ready reports In where Collect would find something.
 func (e *Epoll) Ready() uint32 {
 	e.mu.Lock()

@@ -74,6 +74,9 @@ func (e *Eventfd) Add(n uint64, events uint32) bool {
 	return true
 }
 
+// Unseeking implements fs.Unseeking.
+func (*Eventfd) Unseeking() {}
+
 func (e *Eventfd) Ready() (ev uint32) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -195,6 +195,9 @@ func (n *Inotify) Read(p []byte) (int, error) {
 	return done, nil
 }
 
+// Unseeking implements fs.Unseeking.
+func (*Inotify) Unseeking() {}
+
 func (n *Inotify) Ready() uint32 {
 	n.mu.Lock()
 	defer n.mu.Unlock()

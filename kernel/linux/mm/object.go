@@ -63,7 +63,7 @@ func (s *Space) fileObject(m fs.Mapper, end uint64, prot, may Prot) (*object, Pr
 		s.idle = append(s.idle, o)
 		return o, may, nil
 	}
-	if may&ProtWrite != 0 && !o.write {
+	if may&ProtWrite != 0 {
 		if err := o.allowWrite(&may, prot); err != nil {
 			return nil, may, err
 		}
