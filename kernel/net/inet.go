@@ -38,6 +38,7 @@ type inet struct {
 	tcp    *tcp.Endpoint
 	wq     *waiter.Queue
 	closed atomic.Bool
+	bound  *tcpip.FullAddress   // of a stream, by Bind
 	shut   atomic.Int32         // directions of Shutdown: shutRead, shutWrite
 	flow   atomic.Pointer[flow] // of an established stream
 	// failure is an error of the stream (an errno) that has been taken from
@@ -113,11 +114,8 @@ func (n *Network) newInet(family, typ, proto int) (socket.Socket, error) {
 
 // wrap makes a socket of an endpoint.
 func (n *Network) wrap(family, typ, proto int, ep tcpip.Endpoint, wq *waiter.Queue) *inet {
-	s := &inet{net: n, family: family, typ: typ, proto: proto, ep: ep, wq: wq}
-	s.tcp, _ = ep.(*tcp.Endpoint)
-	if s.tcp != nil {
-		s.tcp.SocketOptions().SetDelayOption(true) // Nagle's algorithm, until TCP_NODELAY
-	}
+	s := &inet{net: n, family: family, typ: typ, proto: proto, wq: wq}
+	s.setEndpoint(ep)
 	return s
 }
 
@@ -234,6 +232,12 @@ func (s *inet) Bind(a socket.Addr) error {
 	if _, ok := e.(*tcpip.ErrNoPortAvailable); ok {
 		return syscall.EADDRINUSE
 	}
+	if e == nil && s.tcp != nil {
+		if at, e := s.ep.GetLocalAddress(); e == nil {
+			f.Port = at.Port
+		}
+		s.bound = &f
+	}
 	return errno(e)
 }
 
@@ -308,6 +312,14 @@ func (s *inet) Connect(a socket.Addr) error {
 	if err != nil {
 		return err
 	}
+	if s.tcp != nil && s.over() {
+		if s.failed() {
+			return syscall.Errno(s.failure.Swap(0))
+		}
+		if err := s.renew(); err != nil {
+			return err
+		}
+	}
 	s.net.await(unmapped(f.Addr))
 	s.net.clock.tick()
 	e := s.ep.Connect(f)
@@ -329,13 +341,54 @@ func (s *inet) Connect(a socket.Addr) error {
 func (s *inet) disconnect() error {
 	if s.tcp != nil {
 		switch s.tcp.EndpointState() {
-		case tcp.StateInitial, tcp.StateBound, tcp.StateError, tcp.StateClose:
+		case tcp.StateInitial, tcp.StateBound:
 			return nil
 		}
 		s.tcp.Abort()
-		return nil
+		return s.renew()
 	}
 	return errno(s.ep.Disconnect())
+}
+
+// over reports whether a connection, or the attempt at one, has come to its end.
+func (s *inet) over() bool {
+	st := s.tcp.EndpointState()
+	return st == tcp.StateError || st == tcp.StateClose
+}
+
+// renew gives a stream whose connection is over another endpoint, as the stack's
+// serve once: connect(2) may be called again. What bind(2) has given it stays. As
+// with bind, calls of other threads on s do not go on at the same time.
+func (s *inet) renew() error {
+	ep, e := s.net.stack.NewEndpoint(tcp.ProtocolNumber, s.networkProtocol(), s.wq)
+	if e != nil {
+		return errno(e)
+	}
+	s.leaveFlow()
+	s.ep.Close()
+	s.setEndpoint(ep)
+	s.failure.Store(0)
+	s.shut.Store(0)
+	s.inherit(s)
+	if s.bound != nil {
+		return errno(ep.Bind(*s.bound))
+	}
+	return nil
+}
+
+// setEndpoint makes ep the socket's.
+func (s *inet) setEndpoint(ep tcpip.Endpoint) {
+	s.ep = ep
+	if s.tcp, _ = ep.(*tcp.Endpoint); s.tcp != nil {
+		s.tcp.SocketOptions().SetDelayOption(true) // Nagle's algorithm, until TCP_NODELAY
+	}
+}
+
+func (s *inet) networkProtocol() tcpip.NetworkProtocolNumber {
+	if s.family == syscall.AF_INET6 {
+		return ipv6.ProtocolNumber
+	}
+	return ipv4.ProtocolNumber
 }
 
 // Shutdown implements socket.Socket.

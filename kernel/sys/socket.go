@@ -185,6 +185,7 @@ func connect(c *Calls, a args) (uintptr, error) {
 		return 0, err
 	}
 	if err := pendingError(s); err != nil {
+		s.Connect(socket.Addr{}) // it may be tried again, as if nothing had been
 		return 0, err
 	}
 	s.Connect(addr) // the first one after it hears of the success, as this one has

@@ -203,7 +203,7 @@ func tee(c *Calls, a args) (uintptr, error) {
 				n, err = to.Write(buf[:min(n, room)])
 			}
 		}
-		if err != syscall.EAGAIN || a.a4&spliceNonblock != 0 {
+		if err != syscall.EAGAIN || a.a4&spliceNonblock != 0 || !in.Blocking() || !out.Blocking() {
 			return ret(n, err)
 		}
 		if err := p.next(c, want{in, fs.In}, want{out, fs.Out}); err != nil {

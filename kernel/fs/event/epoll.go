@@ -79,6 +79,7 @@ func (e *Epoll) Control(op, fd int, f *fs.File, ev Event) error {
 		if err := e.mayAdd(p, ev); err != nil {
 			return err
 		}
+		ev.Events |= always
 		return e.add(k, p, ev)
 	case Delete:
 		it := e.drop(k)
@@ -88,6 +89,7 @@ func (e *Epoll) Control(op, fd int, f *fs.File, ev Event) error {
 		it.onClose()
 		return nil
 	case Modify:
+		ev.Events |= always
 		e.mu.Lock()
 		it := e.items[k]
 		single := it != nil && (it.Events|ev.Events)&exclusive != 0
@@ -257,6 +259,10 @@ func (e *Epoll) putBack(lists ...[]*item) {
 	}
 }
 
+// always are the events that are told of without being asked for. An item that has
+// none, not even these, is disarmed.
+const always = fs.Err | fs.Hup
+
 // report returns what holds of what is asked for, and disarms a one-shot item.
 // level: it is to be asked again. No lock is held while the file is asked.
 func (e *Epoll) report(it *item) (ev Event, level bool) {
@@ -266,7 +272,7 @@ func (e *Epoll) report(it *item) (ev Event, level bool) {
 	if gone || want.Events&^flags == 0 {
 		return Event{}, false
 	}
-	ev = Event{it.p.Ready() & (want.Events&^flags | fs.Err | fs.Hup), want.Data}
+	ev = Event{it.p.Ready() & want.Events &^ flags, want.Data}
 	if ev.Events != 0 && want.Events&oneShot != 0 {
 		e.mu.Lock()
 		if it.Event == want {
@@ -289,7 +295,7 @@ func (e *Epoll) Ready() uint32 {
 		e.mu.Lock()
 		want, gone := it.Events, it.gone
 		e.mu.Unlock()
-		if !gone && want&^flags != 0 && it.p.Ready()&(want&^flags|fs.Err|fs.Hup) != 0 {
+		if !gone && want&^flags != 0 && it.p.Ready()&want&^flags != 0 {
 			return fs.In
 		}
 	}

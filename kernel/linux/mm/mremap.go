@@ -21,7 +21,7 @@ func (s *Space) Mremap(addr, size, n uint64, flags uint32, to uint64) (uint64, e
 		elsewhere && flags&RemapMayMove == 0,
 		flags&RemapDontUnmap != 0 && pageUp(size) != pageUp(n),
 		addr&pageMask != 0, pageUp(n) == 0,
-		pageUp(n) > High:
+		pageUp(n) > High, size > High || pageUp(size) > High-min(addr, High):
 		return 0, syscall.EINVAL
 	}
 	size, n = pageUp(size), pageUp(n)
