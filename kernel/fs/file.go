@@ -347,6 +347,9 @@ func (f *File) Seek(off int64, whence int) (int64, error) {
 		}
 		off += size
 	case 3, 4: // SEEK_DATA, SEEK_HOLE
+		if dir {
+			return 0, syscall.EINVAL
+		}
 		at, ok := seekHole(f.ops, off, size, whence == 4)
 		if !ok {
 			return 0, syscall.ENXIO

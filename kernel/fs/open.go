@@ -81,7 +81,7 @@ func (v *View) mayOpen(f found, flags int) error {
 		return nil
 	case i.isLink():
 		return syscall.ELOOP
-	case i.IsDir() && (write || flags&syscall.O_CREAT != 0):
+	case i.IsDir() && (write || flags&(syscall.O_CREAT|syscall.O_TRUNC) != 0):
 		return syscall.EISDIR
 	}
 	mask := uint32(mayRead)

@@ -478,6 +478,8 @@ const (
 	prSetTHPDisable   = 41
 	prGetTHPDisable   = 42
 	prCapAmbient      = 47
+	prSetMDWE         = 65
+	prGetMDWE         = 66
 	prSetMemoryMerge  = 67
 	prGetMemoryMerge  = 68
 	prSetVMA          = 0x53564d41
@@ -559,6 +561,11 @@ func prctl(t *Task, a *[6]uint64) (uint64, error) {
 		return 0, t.put64(a[1], t.clearTID)
 	case prSetVMA:
 		return 0, t.nameMemory(a)
+	case prSetMDWE, prGetMDWE: // memory that is written and executed is not refused
+		if a[1]|a[2]|a[3]|a[4] != 0 {
+			return 0, syscall.EINVAL
+		}
+		return 0, nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -174,6 +174,9 @@ func (t *Task) fault() {
 		t.exception()
 		return
 	}
+	if r.CR2 == r.IP && t.vsyscall() {
+		return
+	}
 	access := mm.ProtRead
 	if r.Err&faultWrite != 0 {
 		access = mm.ProtWrite

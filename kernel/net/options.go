@@ -32,6 +32,11 @@ const (
 	tcpUserTimeout  = 18
 	tcpFastOpen     = 23
 	tcpNotSentLoWat = 25
+
+	tcpThinTimeouts     = 16
+	tcpThinDupAck       = 17
+	tcpFastOpenConnect  = 30
+	tcpFastOpenNoCookie = 34
 )
 
 // option says how one option is read and written. An option without a way to
@@ -76,6 +81,10 @@ const (
 	hintBindNoPort
 	hintFastOpen
 	hintNotSentLoWat
+	hintThinTimeouts
+	hintThinDupAck
+	hintFastOpenConnect
+	hintFastOpenNoCookie
 	hintIPv6MTU
 	hints
 )
@@ -129,6 +138,10 @@ var options = []option{
 	{level: syscall.SOL_TCP, name: tcpUserTimeout, stream: true, get: getUserTimeout, set: setUserTimeout},
 	{level: syscall.SOL_TCP, name: tcpFastOpen, stream: true, hint: hintFastOpen},
 	{level: syscall.SOL_TCP, name: tcpNotSentLoWat, stream: true, hint: hintNotSentLoWat},
+	{level: syscall.SOL_TCP, name: tcpThinTimeouts, stream: true, hint: hintThinTimeouts},
+	{level: syscall.SOL_TCP, name: tcpThinDupAck, stream: true, hint: hintThinDupAck},
+	{level: syscall.SOL_TCP, name: tcpFastOpenConnect, stream: true, hint: hintFastOpenConnect},
+	{level: syscall.SOL_TCP, name: tcpFastOpenNoCookie, stream: true, hint: hintFastOpenNoCookie},
 
 	{level: syscall.SOL_IP, name: syscall.IP_TOS, number: num(tcpip.IPv4TOSOption), set: setTOS},
 	{level: syscall.SOL_IP, name: syscall.IP_TTL, get: getTTL, set: setTTL},

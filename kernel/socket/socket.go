@@ -89,9 +89,11 @@ type Message struct {
 }
 
 // File is an open file on its way through a Unix-domain socket. Closing it
-// gives up the reference that the message holds.
+// gives up the reference that the message holds; Hold takes another one, and
+// reports false if the file has been closed.
 type File interface {
 	Close() error
+	Hold() bool
 }
 
 // MaxFiles is how many files one message may carry (SCM_MAX_FD).

@@ -339,7 +339,7 @@ func (s *unixSocket) Shutdown(how int) error {
 			peer.watchers.notify(Out)
 		}
 	}
-	if s.in.readClosed.Load() && s.sendClosed.Load() {
+	if _, ended := s.in.ready(); (ended || s.in.readClosed.Load()) && s.sendClosed.Load() {
 		s.watchers.notify(Hup)
 	}
 	return nil

@@ -279,14 +279,15 @@ func TestUnixBounded(t *testing.T) {
 	}
 }
 
-type closer struct{ closed int }
+type closer struct{ closed, held int }
 
 func (c *closer) Close() error { c.closed++; return nil }
+func (c *closer) Hold() bool   { c.held++; return true }
 
 func TestUnixFiles(t *testing.T) {
 	u := socket.NewUnix(nil)
 	a, b, _ := u.SocketPair(stream, 0)
-	var f, g closer
+	var f, g, h closer
 	send := func(data string, files ...socket.File) {
 		if _, err := a.Send(&socket.Message{Buffers: [][]byte{[]byte(data)}, Files: files}, 0); err != nil {
 			t.Fatal(err)
@@ -295,18 +296,22 @@ func TestUnixFiles(t *testing.T) {
 	send("one", &f)
 	send("two")
 	send("three", &g)
+	send("four", &h)
 	m := &socket.Message{Buffers: [][]byte{make([]byte, 100)}}
+	if n, _ := b.Recv(m, syscall.MSG_PEEK); n != 3 || len(m.Files) != 1 || f.held != 1 {
+		t.Errorf("peeked at %d bytes with %d files", n, len(m.Files))
+	}
 	n, err := b.Recv(m, 0)
 	if string(m.Buffers[0][:n]) != "one" || len(m.Files) != 1 || m.Files[0] != &f || err != nil {
 		t.Errorf("%q, %v, %v", m.Buffers[0][:n], m.Files, err)
 	}
 	n, _ = b.Recv(m, 0)
-	if !bytes.Equal(m.Buffers[0][:n], []byte("two")) || len(m.Files) != 0 {
+	if !bytes.Equal(m.Buffers[0][:n], []byte("twothree")) || len(m.Files) != 1 || m.Files[0] != &g {
 		t.Errorf("%q with %d files", m.Buffers[0][:n], len(m.Files))
 	}
 	b.Close()
-	if f.closed != 0 || g.closed != 1 {
-		t.Errorf("closed %d times the received, %d times the unread file", f.closed, g.closed)
+	if f.closed != 0 || g.closed != 0 || h.closed != 1 {
+		t.Errorf("closed %d and %d times the received, %d times the unread file", f.closed, g.closed, h.closed)
 	}
 }
 

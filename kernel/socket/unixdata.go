@@ -269,20 +269,20 @@ func (s *unixSocket) nothing(ended bool) error {
 	return syscall.EAGAIN
 }
 
-// takeStream reads bytes across messages, up to the next one with files.
+// takeStream reads bytes across messages, up to one with files and with that.
 func (q *unixQueue) takeStream(m *Message, flags int) (n int) {
 	peek := flags&syscall.MSG_PEEK != 0
 	dst := cursor{bufs: m.Buffers}
 	i := 0
 	for ; i < len(q.msgs); i++ {
 		msg := &q.msgs[i]
-		if n > 0 && (len(msg.files) > 0 || m.Files != nil) || dst.full() {
+		if m.Files != nil || dst.full() {
 			break
 		}
 		k := dst.copy(msg.data)
 		n += k
+		m.Files = msg.take(peek)
 		if !peek {
-			m.Files, msg.files = append(m.Files, msg.files...), nil
 			msg.data = msg.data[k:]
 			q.bytes -= k
 			if len(msg.data) > 0 {
@@ -294,6 +294,22 @@ func (q *unixQueue) takeStream(m *Message, flags int) (n int) {
 		q.drop(i)
 	}
 	return n
+}
+
+// take returns the files of a message, or with peek other references to them.
+func (m *unixMessage) take(peek bool) []File {
+	files := m.files
+	if !peek {
+		m.files = nil
+		return files
+	}
+	var held []File
+	for _, f := range files {
+		if f.Hold() {
+			held = append(held, f)
+		}
+	}
+	return held
 }
 
 // takeMessage reads one message.
@@ -310,8 +326,8 @@ func (q *unixQueue) takeMessage(m *Message, flags int) (n int) {
 			n = len(msg.data)
 		}
 	}
-	if flags&syscall.MSG_PEEK == 0 {
-		m.Files = msg.files
+	peek := flags&syscall.MSG_PEEK != 0
+	if m.Files = msg.take(peek); !peek {
 		q.bytes -= len(msg.data)
 		q.drop(1)
 	}

@@ -101,9 +101,11 @@ func getdents64(c *Calls, a args) (uintptr, error) {
 	if err != nil {
 		return 0, err
 	}
+	at, _ := f.Seek(0, 1)
 	n, err := f.Getdents(b)
 	if copied {
 		if err := c.store(a.p2, b[:n]); err != nil {
+			f.Seek(at, 0)
 			return 0, err
 		}
 	}
@@ -315,6 +317,9 @@ func utimensat(c *Calls, a args) (uintptr, error) {
 		if times, err = get[[2]syscall.Timespec](c, a.p3); err != nil {
 			return 0, err
 		}
+	}
+	if times[0].Nsec == fs.UtimeOmit && times[1].Nsec == fs.UtimeOmit {
+		return 0, nil
 	}
 	if a.a4&^(atSymlinkNofollow|atEmptyPath) != 0 {
 		return 0, syscall.EINVAL

@@ -4,6 +4,7 @@ import (
 	"syscall"
 
 	"kiln/kernel/fs"
+	"kiln/kernel/socket"
 )
 
 // Descriptors and pipes.
@@ -222,11 +223,21 @@ func (k kernelTermios) lengthen() syscall.Termios {
 	return t
 }
 
+// listens reports whether a socket waits for connections.
+func listens(s socket.Socket) bool {
+	var b [4]byte
+	n, err := s.Option(syscall.SOL_SOCKET, syscall.SO_ACCEPTCONN, b[:])
+	return err == nil && n == len(b) && b[0] != 0
+}
+
 // queued answers FIONREAD and TIOCOUTQ.
 func (c *Calls) queued(f *fs.File, a args) error {
 	n := 0
 	switch o := f.Ops().(type) {
 	case fs.Queued:
+		if s, ok := o.(socket.Socket); ok && listens(s) {
+			return syscall.EINVAL
+		}
 		in, out := o.Queued()
 		if n = in; a.a2 == tioOutQueue {
 			if _, ok := o.(fs.Reader); ok && f.Stat().Mode&syscall.S_IFMT == syscall.S_IFIFO {

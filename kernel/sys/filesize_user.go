@@ -73,10 +73,15 @@ func ftruncateUser(c *Calls, a args) (uintptr, error) {
 	return ftruncate(c, a)
 }
 
+const fallocKeepSize = 1 // FALLOC_FL_KEEP_SIZE
+
 func fallocateUser(c *Calls, a args) (uintptr, error) {
 	off, n := int64(a.a3), int64(a.a4)
 	if f, err := c.file(a.a1); err == nil && storable(f) && off >= 0 && n > 0 && n <= math.MaxInt64-off && c.exceeds(off+n, f.Stat().Size) {
 		return 0, c.tooLarge()
+	}
+	if total, _ := c.m.Memory(); n > 0 && uint64(n) > total && a.a2&^fallocKeepSize == 0 {
+		return 0, syscall.ENOSPC // a file is memory
 	}
 	return fallocate(c, a)
 }

@@ -138,7 +138,12 @@ func ppoll(c *Calls, a args) (uintptr, error) {
 	if err != nil {
 		return 0, err
 	}
-	return c.poll(a, timeout)
+	start := time.Now()
+	n, err := c.poll(a, timeout)
+	if timeout >= 0 {
+		put(c, a.p3, syscall.NsecToTimespec(int64(max(0, timeout-time.Since(start)))))
+	}
+	return n, err
 }
 
 func (c *Calls) poll(a args, timeout time.Duration) (uintptr, error) {

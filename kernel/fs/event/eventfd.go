@@ -47,7 +47,7 @@ func (e *Eventfd) Read(p []byte) (int, error) {
 }
 
 func (e *Eventfd) Write(p []byte) (int, error) {
-	if len(p) < 8 {
+	if len(p) != 8 {
 		return 0, syscall.EINVAL
 	}
 	n := binary.LittleEndian.Uint64(p)

@@ -187,10 +187,10 @@ func (s *Space) Mincore(addr, n uint64) ([]byte, error) {
 	if addr&pageMask != 0 {
 		return nil, syscall.EINVAL
 	}
-	if n > High || addr > High-n {
+	if n = pageUp(n); n > High || addr > High-n {
 		return nil, syscall.ENOMEM
 	}
-	out := make([]byte, pageUp(n)/PageSize)
+	out := make([]byte, n/PageSize)
 	return out, s.inCore(addr, out)
 }
 
