@@ -277,12 +277,17 @@ func (s *netlink) Recv(m *socket.Message, flags int) (int, error) {
 // answer fills d with the answer to request b.
 func (n *Network) answer(d *dump, b []byte) {
 	typ := binary.LittleEndian.Uint16(b[4:])
+	const netlinkMinType = 16 // what is below concerns the protocol itself
 	const dumpFlags = syscall.NLM_F_ROOT | syscall.NLM_F_MATCH
 	isDump := binary.LittleEndian.Uint16(b[6:])&dumpFlags == dumpFlags
-	family := byte(0)
-	if len(b) > syscall.NLMSG_HDRLEN {
-		family = b[syscall.NLMSG_HDRLEN]
+	flags := binary.LittleEndian.Uint16(b[6:])
+	if flags&syscall.NLM_F_REQUEST == 0 || typ < netlinkMinType || len(b) == syscall.NLMSG_HDRLEN {
+		if flags&syscall.NLM_F_ACK != 0 {
+			d.fail(0, b)
+		}
+		return
 	}
+	family := b[syscall.NLMSG_HDRLEN]
 	switch {
 	case !isDump && n.answerOne(d, typ, b):
 		return

@@ -76,7 +76,7 @@ func netlinkAttr(b []byte, typ uint16) []byte {
 
 func (n *Network) oneLink(d *dump, id tcpip.NICID, name []byte) syscall.Errno {
 	name = bytes.TrimRight(name, "\x00")
-	if id == 0 && len(name) == 0 {
+	if id < 0 || id == 0 && len(name) == 0 {
 		return syscall.EINVAL
 	}
 	found := false
