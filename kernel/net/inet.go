@@ -76,6 +76,9 @@ func (n *Network) Socket(domain, typ, proto int) (socket.Socket, error) {
 
 // SocketPair implements socket.Sockets.
 func (n *Network) SocketPair(domain, typ, proto int) (a, b socket.Socket, err error) {
+	if domain >= 0 && domain < maxFamily && (typ < 0 || typ > syscall.SOCK_PACKET) {
+		return nil, nil, syscall.EINVAL
+	}
 	switch domain {
 	case syscall.AF_UNIX:
 		return n.unix.SocketPair(typ, proto)
