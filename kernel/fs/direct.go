@@ -36,9 +36,12 @@ func (f *File) ReadTo(off int64, n int, to Sink) (done int, err error, ok bool) 
 	if !f.readable() {
 		return 0, syscall.EBADF, true
 	}
-	if off >= 0 {
+	switch {
+	case off >= 0:
 		done = d.ReadTo(off, n, to)
-	} else {
+	case f.can.noSeek:
+		done = d.ReadTo(0, n, to)
+	default:
 		f.mu.Lock()
 		done = d.ReadTo(f.off, n, to)
 		f.off += int64(done)

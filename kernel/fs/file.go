@@ -59,6 +59,8 @@ type abilities struct {
 	readAt  ReaderAt
 	writeAt WriterAt
 	direct  DirectReader
+	// noSeek: it is Unseeking.
+	noSeek bool
 }
 
 func (f *File) setOps(ops any) {
@@ -68,6 +70,7 @@ func (f *File) setOps(ops any) {
 	f.can.readAt, _ = ops.(ReaderAt)
 	f.can.writeAt, _ = ops.(WriterAt)
 	f.can.direct, _ = ops.(DirectReader)
+	_, f.can.noSeek = ops.(Unseeking)
 }
 
 // Ops returns what the file can do.
@@ -190,6 +193,9 @@ func (f *File) read(p []byte) (int, error) {
 		return f.can.read.Read(p)
 	}
 	if f.can.readAt != nil {
+		if f.can.noSeek {
+			return f.can.readAt.ReadAt(0, p)
+		}
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		n, err := f.can.readAt.ReadAt(f.off, p)
@@ -220,6 +226,9 @@ func (f *File) write(p []byte) (int, error) {
 	}
 	if f.can.writeAt == nil {
 		return 0, syscall.EINVAL
+	}
+	if f.can.noSeek {
+		return f.can.writeAt.WriteAt(0, p)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -323,7 +332,7 @@ func (f *File) Seek(off int64, whence int) (int64, error) {
 	if whence < 0 || whence > 4 {
 		return 0, syscall.EINVAL
 	}
-	if _, ok := f.ops.(Unseeking); ok {
+	if f.can.noSeek {
 		return 0, nil
 	}
 	seekable := f.can.readAt != nil

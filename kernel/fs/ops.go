@@ -108,7 +108,8 @@ type Memory interface {
 	Release(p []byte)
 }
 
-// Unseeking is a file whose position stays 0, wherever lseek(2) would have it.
+// Unseeking is a file whose position stays 0, wherever lseek(2) would have it, and
+// whatever is read and written.
 type Unseeking interface{ Unseeking() }
 
 // OnDemand is a Memory that is looked at page by page: whoever does so calls Fill

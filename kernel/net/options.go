@@ -130,7 +130,7 @@ var options = []option{
 	{level: syscall.SOL_TCP, name: syscall.TCP_QUICKACK, stream: true, getFlag: (*tcpip.SocketOptions).GetQuickAck, setFlag: (*tcpip.SocketOptions).SetQuickAck},
 	{level: syscall.SOL_TCP, name: syscall.TCP_INFO, stream: true, get: getTCPInfo},
 	{level: syscall.SOL_TCP, name: syscall.TCP_CONGESTION, stream: true, get: getCongestion, set: setCongestion},
-	{level: syscall.SOL_TCP, name: syscall.TCP_MAXSEG, stream: true, number: num(tcpip.MaxSegOption), max: 32767},
+	{level: syscall.SOL_TCP, name: syscall.TCP_MAXSEG, stream: true, get: getMaxSeg, number: num(tcpip.MaxSegOption), max: 32767},
 	{level: syscall.SOL_TCP, name: syscall.TCP_SYNCNT, stream: true, number: num(tcpip.TCPSynCountOption), min: 1, max: 127},
 	{level: syscall.SOL_TCP, name: syscall.TCP_WINDOW_CLAMP, stream: true, number: num(tcpip.TCPWindowClampOption), max: 1<<31 - 1},
 	{level: syscall.SOL_TCP, name: syscall.TCP_LINGER2, stream: true, get: getLinger2, set: setLinger2},

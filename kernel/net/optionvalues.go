@@ -397,11 +397,25 @@ func getTCPInfo(s *inet, val []byte) (int, error) {
 	put(72, uint32(i.RTTVar/time.Microsecond))
 	put(76, i.SndSsthresh)
 	put(80, i.SndCwnd)
-	if mss, e := s.ep.GetSockOptInt(tcpip.MaxSegOption); e == nil {
-		put(16, uint32(mss))
-	}
+	mss := uint32(s.maxSeg())
+	put(16, mss) // to be sent
+	put(20, mss) // as received
+	put(84, mss) // as told
 	return copy(val, b[:]), nil
 }
+
+// maxSeg is the size of the connection's segments, or else what was asked for.
+func (s *inet) maxSeg() int {
+	if e, ok := s.ep.(interface{ MSS() int }); ok { // package netstack/tcp
+		if n := e.MSS(); n > 0 {
+			return n
+		}
+	}
+	n, _ := s.ep.GetSockOptInt(tcpip.MaxSegOption)
+	return n
+}
+
+func getMaxSeg(s *inet, val []byte) (int, error) { return putInt(val, s.maxSeg()) }
 
 // IP options.
 

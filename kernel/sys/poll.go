@@ -258,7 +258,7 @@ func (c *Calls) selectSets(a args, timeout time.Duration) (uintptr, error) {
 	if int32(a.a1) < 0 {
 		return 0, syscall.EINVAL
 	}
-	nfds := min(int(int32(a.a1)), max(64, c.fds.Room())) // what is behind is not looked at, as on Linux
+	nfds := min(int(int32(a.a1)), max(1024, c.fds.Room())) // what is behind is not looked at, as on Linux
 	var in, out [3][]uint64
 	for i, p := range [3]pointer{a.p2, a.p3, a.p4} {
 		if isNull(p) {

@@ -536,7 +536,7 @@ func (c *Calls) recvMessage(f *fs.File, s socket.Socket, p pointer, flags int) (
 		return 0, err
 	}
 	m := &socket.Message{}
-	if h.controlLen > 0 {
+	if h.controlLen > 0 && !isNull(h.control) {
 		m.Control = make([]byte, 0, min(h.controlLen, 1<<16))
 	}
 	n, err := c.recvVec(f, s, v, total, m, flags)

@@ -66,6 +66,8 @@ func (full) WriteAt(int64, []byte) (int, error) { return 0, syscall.ENOSPC }
 
 type randomness func(p []byte)
 
+func (randomness) Unseeking() {}
+
 func (r randomness) ReadAt(_ int64, p []byte) (int, error) {
 	r(p)
 	return len(p), nil

@@ -197,6 +197,12 @@ static void files(void)
 			break;
 	}
 	R(recv(s[1], data, sizeof data, 0));
+	v = (struct iovec){"z", 1};
+	R(sendmsg(s[0], &m, 0));
+	m.msg_control = 0;
+	R(recvmsg(s[1], &m, 0));
+	X(m.msg_flags);
+	N(m.msg_controllen);
 }
 
 int main(void)

@@ -584,6 +584,17 @@ func (e *Endpoint) Unsent() int {
 	return e.sndQueueInfo.SndBufUsed
 }
 
+// MSS returns how many bytes a segment of the connection carries at most; 0: there
+// is none.
+func (e *Endpoint) MSS() int {
+	e.LockUser()
+	defer e.UnlockUser()
+	if e.snd == nil {
+		return 0
+	}
+	return e.snd.MaxPayloadSize
+}
+
 // FastSend sends all of p as one segment through out. It reports false, and has
 // taken nothing, if the segment has to go the ordinary way.
 func (e *Endpoint) FastSend(p tcpip.Payloader, out segmentSender) bool {
