@@ -140,12 +140,13 @@ func (i *Inode) Users() (readers, writers int) {
 
 // Chmod sets the permissions.
 func (i *Inode) Chmod(c *Cred, perm uint32) error {
+	// Before mu: the file's own lock comes first.
+	if m, ok := i.ops.(*memFile); ok && m.execSealed() && (i.Stat().Mode^perm)&0o111 != 0 {
+		return syscall.EPERM
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if !c.owns(i.uid) {
-		return syscall.EPERM
-	}
-	if m, ok := i.ops.(*memFile); ok && (i.perm^perm)&0o111 != 0 && m.execSealed() {
 		return syscall.EPERM
 	}
 	i.perm = perm & 0o7777

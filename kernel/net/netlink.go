@@ -279,8 +279,8 @@ func (n *Network) answer(d *dump, b []byte) {
 	typ := binary.LittleEndian.Uint16(b[4:])
 	const netlinkMinType = 16 // what is below concerns the protocol itself
 	const dumpFlags = syscall.NLM_F_ROOT | syscall.NLM_F_MATCH
-	isDump := binary.LittleEndian.Uint16(b[6:])&dumpFlags == dumpFlags
 	flags := binary.LittleEndian.Uint16(b[6:])
+	isDump := flags&dumpFlags == dumpFlags
 	if flags&syscall.NLM_F_REQUEST == 0 || typ < netlinkMinType || len(b) == syscall.NLMSG_HDRLEN {
 		if flags&syscall.NLM_F_ACK != 0 {
 			d.fail(0, b)

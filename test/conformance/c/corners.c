@@ -106,6 +106,7 @@ static void destination(int family, const char *address, int level, int name)
 
 int main(void)
 {
+	scratch();
 	waits();
 	requests();
 	settings();
